@@ -1,0 +1,6 @@
+"""python -m imipd."""
+
+from imipd.cli.main import main
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,27 @@
+"""Calendar user addresses in comparable form (RFC 6638 §2.4.1).
+
+Two addresses are the same person's exactly when their comparable forms are equal; names (CN) never count.
+"""
+
+from urllib.parse import unquote
+
+
+def comparable(address: str) -> str:
+    """Return `address` without ``mailto:``, percent-decoded, trimmed, lower case; googlemail.com is gmail.com."""
+    bare = address.strip()
+    if bare[:7].lower() == "mailto:":
+        bare = unquote(bare[7:])
+    bare = bare.strip().lower()
+    local, at, domain = bare.rpartition("@")
+    return f"{local}@gmail.com" if at and domain == "googlemail.com" else bare
+
+
+def domain(address: str) -> str:
+    """Return the domain of a comparable address, empty where it has none."""
+    return address.rpartition("@")[2] if "@" in address else ""
+
+
+def without_detail(address: str) -> str:
+    """Return a comparable address without its ``+detail`` (RFC 5233)."""
+    local, at, host = address.rpartition("@")
+    return f"{local.partition('+')[0]}@{host}" if at and not local.startswith("+") else address

@@ -1,0 +1,89 @@
+"""The door to the ledger: what was decided about each iTIP message, and what must be remembered of it.
+
+One entry for each iTIP message and recipient. It is *intended* before the calendar is written and *completed*
+after it; a redelivery that finds an intended entry completes that entry (docs/architecture.md, "Crash").
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from imipd.memory import Memory, Revision, Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What was decided about one iTIP message for one recipient, and why."""
+
+    digest: str
+    """Identifies the message together with the mail that brought it; with `recipient` the entry's key."""
+    recipient: str
+    account: str
+    time: datetime
+    message_id: str
+    originator: str
+    method: str
+    uid: str
+    recurrence_ids: tuple[str, ...]
+    outcome: str
+    reason: str
+    detail: str = ""
+    href: str = ""
+    duration: float = 0.0
+    """Seconds from the mail's arrival to the decision carried out."""
+    revisions: tuple[Revision, ...] = ()
+    """What the message leaves to remember once it is applied."""
+    tombstones: tuple[Tombstone, ...] = ()
+    former: bytes | None = None
+    """The object before the write; None where there was none, or nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An entry as the ledger holds it."""
+
+    number: int
+    completed: bool
+    entry: Entry
+
+
+class Ledger(Protocol):
+    """Where entries are kept. Every method may raise `LedgerError`."""
+
+    def recall(self, account: str, uid: str) -> Memory:
+        """Return what completed entries of this account leave to remember of `uid`."""
+
+    def find(self, digest: str, recipient: str) -> Recorded | None:
+        """Return the entry for this message and recipient, intended or completed."""
+
+    def intend(self, entry: Entry) -> None:
+        """Write down what is about to be done; takes the place of an entry with the same key."""
+
+    def complete(self, entry: Entry) -> None:
+        """Write down what was done; takes the place of an entry with the same key."""
+
+    def postpone(self, digest: str, recipient: str, now: datetime, why: str) -> datetime:
+        """Note that a message could not be finished now and return when that was noted first."""
+
+    def log(self, query: "Query") -> tuple[Recorded, ...]:
+        """Return the entries that match, newest first."""
+
+    def prune(self, now: datetime) -> int:
+        """Forget what is older than its time and return how many entries went."""
+
+    def close(self) -> None:
+        """Let go of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which entries are asked for; None asks for all."""
+
+    recipient: str | None = None
+    uid: str | None = None
+    since: datetime | None = None
+    limit: int = 1000
+
+
+class LedgerError(Exception):
+    """The ledger could not be read or written: temporary for the mail in hand."""

@@ -1,0 +1,8 @@
+"""The door to the mail: which calendar parts it carries, and what its header says that a decision needs.
+
+Pure: bytes in, values out. Any bytes give a `Mail`; what is odd about it stands in `obstacle`.
+"""
+
+from .read import Limits, Mail, Part, read
+
+__all__ = ["Limits", "Mail", "Part", "read"]

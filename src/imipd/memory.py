@@ -1,0 +1,42 @@
+"""What is remembered of a party's messages, so that the order of arrival decides nothing (rules.md, Memory).
+
+The values pass between `itip`, which decides by them, and `ledger`, which keeps them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A party's last applied message for one UID, or for one instance of it."""
+
+    party: str
+    """Comparable address of the ORGANIZER or ATTENDEE whose message it was."""
+    recurrence_id: str
+    """The instance, UTC or floating basic form or a DATE (``20260310T100000Z``); empty for the whole."""
+    sequence: int | None
+    dtstamp: datetime | None
+    date: datetime | None
+    """The mail's Date."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """What was deleted, or called off before it was known, so that a late REQUEST stays out (C1, C3, C4, Q2)."""
+
+    recurrence_id: str
+    """As in `Revision`."""
+    sequence: int
+    dtstamp: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """All that is remembered of one UID in one account."""
+
+    revisions: tuple[Revision, ...] = ()
+    tombstones: tuple[Tombstone, ...] = ()
+
+
+NOTHING = Memory()

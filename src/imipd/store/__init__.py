@@ -1,0 +1,73 @@
+"""The door to the calendars: what is stored, and the four things one can do with it (RFC 4791, rules A7, S1, S2).
+
+The door says what is found, not how it is looked for. Writes are conditional on the ETag that the decision was
+made on; nothing is ever written over a change that we have not seen.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where the calendars of one account are reached, and with which credentials."""
+
+    url: str
+    """Where discovery starts: the root of the CalDAV server or anything below it."""
+    username: str
+    password: str = field(repr=False)
+    timeout: float = 10.0
+    """Seconds for one request."""
+    calendar: str | None = None
+    """Where new objects go: a collection's display name or URL; None leaves the choice to the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A calendar object resource as it was found (RFC 4791 §4.1)."""
+
+    href: str
+    etag: str
+    collection: str
+    """Href of the calendar collection that holds it."""
+    body: bytes
+    """iCalendar, byte for byte as the server sent it."""
+
+
+class Store(Protocol):
+    """A calendar server. Every method may raise each `StoreError`."""
+
+    def addresses(self, home: Home) -> tuple[str, ...]:
+        """Return the ``mailto:`` addresses of calendar-user-address-set (RFC 6638 §2.4.1), comparable."""
+
+    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+        """Return every object with this UID in the collections that the account owns (rules A7, S1)."""
+
+    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+        """Write `body` in the place of `stored`, if it is unchanged since it was found (rule S2)."""
+
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
+        """Write a new object into the account's calendar for `component` and return its href (rules S1, S2)."""
+
+    def remove(self, home: Home, stored: Stored) -> None:
+        """Delete `stored`, if it is unchanged since it was found."""
+
+
+class StoreError(Exception):
+    """The calendar could not be read or written. The text names the URL and what happened, never a secret."""
+
+
+class UnreachableError(StoreError):
+    """Temporary: no connection, a timeout, an answer that broke off, 423, 429, 5xx, or not a CalDAV answer."""
+
+
+class RefusedError(StoreError):
+    """The server answered and will not: 401, 403, 404 of the calendar home, a redirect of a write, other 4xx."""
+
+
+class NoCalendarError(RefusedError):
+    """The server knows no calendar for this account that could be looked at or written to."""
+
+
+class ConflictError(StoreError):
+    """The object is no longer what was found (412, 409 no-uid-conflict, 404 on write): find and decide again."""

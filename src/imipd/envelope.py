@@ -12,6 +12,8 @@ class Envelope:
     """MAIL FROM: ``""`` is the null reverse-path, None unknown (a pipe without ``-f``)."""
     recipients: tuple[str, ...]
     content: bytes
+    oversize: bool = False
+    """Over the limit of size (docs/rules.md, G9): `content` is only the beginning, never to be passed on."""
 
 
 @dataclass(frozen=True, slots=True)

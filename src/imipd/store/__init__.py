@@ -1,7 +1,7 @@
-"""The door to the calendars: what is stored, and the four things one can do with it (RFC 4791, rules A7, S1, S2).
+"""The door to the calendars: what is stored, and what one can do with it (RFC 4791, rules A7, S1, S2).
 
-The door says what is found, not how it is looked for. Writes are conditional on the ETag that the decision was
-made on; nothing is ever written over a change that we have not seen.
+The door says what is found, not how it is looked for. Writes are conditional on the ETag that the decision
+was made on; nothing is ever written over a change that we have not seen.
 """
 
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Store(Protocol):
         """Write `body` in the place of `stored`, if it is unchanged since it was found (rule S2)."""
 
     def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
-        """Write a new object into the account's calendar for `component` and return its href (rules S1, S2)."""
+        """Write a new object into the account's calendar for `component`; return its href (rules S1, S2)."""
 
     def remove(self, home: Home, stored: Stored) -> None:
         """Delete `stored`, if it is unchanged since it was found."""
@@ -58,11 +58,11 @@ class StoreError(Exception):
 
 
 class UnreachableError(StoreError):
-    """Temporary: no connection, a timeout, an answer that broke off, 423, 429, 5xx, or not a CalDAV answer."""
+    """Temporary: no connection, a timeout, an answer that broke off, 423, 429, 5xx, or no CalDAV answer."""
 
 
 class RefusedError(StoreError):
-    """The server answered and will not: 401, 403, 404 of the calendar home, a redirect of a write, other 4xx."""
+    """The server answered and will not: 401, 403, 404 of the calendar home, a redirect, other 4xx."""
 
 
 class NoCalendarError(RefusedError):
@@ -70,4 +70,4 @@ class NoCalendarError(RefusedError):
 
 
 class ConflictError(StoreError):
-    """The object is no longer what was found (412, 409 no-uid-conflict, 404 on write): find and decide again."""
+    """The object is no longer what was found (412, 404 and 409 to a write): find and decide again."""

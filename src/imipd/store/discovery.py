@@ -1,0 +1,206 @@
+"""Which calendars are the account's own: from any URL of its server to them (RFC 6764 §6, rule A7).
+
+Own means: DAV:owner is the account's principal or, where the server tells no owner, the collection lies in
+the principal's calendar-home-set. Left out: scheduling boxes, read-only collections, those shared by others.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from imipd.address import comparable
+
+from . import NoCalendarError, RefusedError, UnreachableError
+from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, propfind, resources
+from .transport import Wire
+from .verdict import Answer, verdict
+
+WELL_KNOWN = "/.well-known/caldav"
+ELSEWHERE = frozenset({200, 207, 403, 404, 405, 501})
+"""What a web server's root answers to PROPFIND where CalDAV lives below it."""
+PRINCIPAL = DAV + "current-user-principal"
+HOME_SET = CALDAV + "calendar-home-set"
+ADDRESSES = CALDAV + "calendar-user-address-set"
+INBOX = CALDAV + "schedule-inbox-URL"
+DEFAULT = CALDAV + "schedule-default-calendar-URL"
+OWNER = DAV + "owner"
+TYPE = DAV + "resourcetype"
+NAME = DAV + "displayname"
+PRIVILEGES = DAV + "current-user-privilege-set"
+OF_PRINCIPAL = propfind((PRINCIPAL, HOME_SET, ADDRESSES, INBOX, TYPE, OWNER))
+OF_COLLECTION = propfind((TYPE, OWNER, NAME, PRIVILEGES, CALDAV + "supported-calendar-component-set"))
+OF_INBOX = propfind((DEFAULT,))
+
+CALENDAR = CALDAV + "calendar"
+NOT_OURS = frozenset(
+    {
+        CALDAV + "schedule-inbox",
+        CALDAV + "schedule-outbox",
+        "{http://calendarserver.org/ns/}shared",  # by somebody else, to this account
+        "{http://calendarserver.org/ns/}subscribed",
+        "{http://nextcloud.com/ns}deleted-calendar",
+    }
+)
+WRITABLE = frozenset({DAV + "all", DAV + "write", DAV + "write-content"})  # RFC 3744 §3
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A calendar collection of the account, writable."""
+
+    href: str
+    """Absolute path, with its trailing slash."""
+    name: str
+    components: frozenset[str]
+    """Component types that it takes; empty: all."""
+
+    def takes(self, component: str) -> bool:
+        """Return whether objects of this component type may be stored here."""
+        return not self.components or component in self.components
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """What the server tells about one account."""
+
+    addresses: tuple[str, ...]
+    """Comparable."""
+    collections: tuple[Collection, ...]
+    """By href: two nodes choose the same first one. Never empty."""
+    default: str | None
+    """Path of schedule-default-calendar-URL; None where the server names none."""
+
+
+def discover(wire: Wire) -> Principal:
+    """Find the account's principal and its own calendars. Raises each `StoreError` but ConflictError."""
+    here_path, here = _start(wire)
+    path, principal = _principal(wire, here_path, here)
+    homes = [wire.path_of(href, path) for href in principal.hrefs(HOME_SET)]
+    if not homes or not any(_related(here_path, other) for other in (path, *homes)):
+        found = _pointed_at(wire, here_path, here)
+    else:
+        found = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
+    collections = {path: _collection(path, resource) for path, resource in found if _usable(resource)}
+    if not collections:
+        raise NoCalendarError(f"{here_path}: the account has no calendar of its own that it may write to")
+    addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
+    return Principal(
+        tuple(dict.fromkeys(addresses)),
+        tuple(collections[path] for path in sorted(collections)),
+        _default(wire, path, principal),
+    )
+
+
+def _start(wire: Wire) -> tuple[str, Resource]:
+    """Return what caldav.url leads to: a root naming the principal, or a principal, home set, calendar."""
+    path, answer = wire.propfind(wire.start, 0, OF_PRINCIPAL)
+    if answer.status not in ELSEWHERE:
+        raise verdict(answer)
+    here = _single(answer) if answer.status == 207 else None
+    if here and (here.hrefs(HOME_SET) or here.hrefs(PRINCIPAL) or CALENDAR in here.names(TYPE)):
+        return path, here
+    if known := _well_known(wire):
+        return known
+    if here is None:
+        raise verdict(answer)
+    return path, here
+
+
+def _well_known(wire: Wire) -> tuple[str, Resource] | None:
+    """Return the context path of the service (RFC 6764 §5), None where the server names none."""
+    try:
+        path, answer = wire.propfind(WELL_KNOWN, 0, OF_PRINCIPAL)
+    except RefusedError:
+        return None
+    here = _single(answer) if answer.status == 207 else None
+    return (path, here) if here and (here.hrefs(HOME_SET) or here.hrefs(PRINCIPAL)) else None
+
+
+def _principal(wire: Wire, path: str, here: Resource) -> tuple[str, Resource]:
+    """Return the principal: the resource itself where it has a home set, else the one that it names."""
+    named = here.hrefs(PRINCIPAL)
+    if here.hrefs(HOME_SET) or not named:
+        return path, here
+    path, answer = wire.propfind(wire.path_of(named[0], path), 0, OF_PRINCIPAL)
+    return path, _single(answer)
+
+
+def _pointed_at(wire: Wire, path: str, here: Resource) -> list[tuple[str, Resource]]:
+    """Return the calendars at a URL outside the home set of whoever logs in: it was named on purpose."""
+    depth = 0 if CALENDAR in here.names(TYPE) else 1
+    owners = tuple(wire.path_of(href, path) for href in here.hrefs(OWNER))
+    return [item for item in _listed(wire, path, depth) if not owners or _owned(item[1], owners)]
+
+
+def _listed(wire: Wire, path: str, depth: int = 1) -> list[tuple[str, Resource]]:
+    """Return the collections in a home set, with their paths."""
+    path, answer = wire.propfind(path, depth, OF_COLLECTION)
+    found = []
+    for resource in _multistatus(answer):
+        if resource.status >= 500 or (resource.status < 300 and TYPE not in resource.properties):
+            raise UnreachableError(f"{answer}, the server cannot say what {resource.href} is")
+        if resource.status < 300:
+            found.append((_slashed(wire.path_of(resource.href, path)), resource))
+    return found
+
+
+def _default(wire: Wire, path: str, principal: Resource) -> str | None:
+    """Return where the server itself puts new objects (RFC 6638 §9.2): a property of the scheduling inbox."""
+    for inbox in principal.hrefs(INBOX):
+        path, answer = wire.propfind(wire.path_of(inbox, path), 0, OF_INBOX)
+        named = _single(answer).hrefs(DEFAULT) if answer.status == 207 else ()
+        if named:
+            return _slashed(wire.path_of(named[0], path))
+    return None
+
+
+def _usable(resource: Resource) -> bool:
+    """Return whether it is a calendar that the account may write to; without a privilege set, that it may."""
+    types = resource.names(TYPE)
+    privileges = resource.names(PRIVILEGES)
+    return CALENDAR in types and not types & NOT_OURS and (not privileges or bool(privileges & WRITABLE))
+
+
+def _owned(resource: Resource, principals: Iterable[str]) -> bool:
+    """Return whether DAV:owner is one of these principals, or not told (rule A7)."""
+    owners = {_plain(href) for href in resource.hrefs(OWNER)}
+    return not owners or bool(owners & {_plain(principal) for principal in principals})
+
+
+def _collection(path: str, resource: Resource) -> Collection:
+    """Return the collection that a resource describes."""
+    return Collection(path, resource.text(NAME), resource.components())
+
+
+def _single(answer: Answer) -> Resource:
+    """Return the one resource of a PROPFIND with Depth 0."""
+    found = _multistatus(answer)
+    if len(found) != 1 or found[0].status >= 300:
+        raise UnreachableError(f"{answer}, with {len(found)} responses to Depth 0")
+    return found[0]
+
+
+def _multistatus(answer: Answer) -> tuple[Resource, ...]:
+    """Return the responses; raise the `StoreError` that anything but a multistatus means."""
+    if answer.status != 207:
+        raise verdict(answer)
+    try:
+        return resources(answer.body)
+    except MalformedXMLError as error:
+        raise UnreachableError(f"{answer}, but {error}") from error
+
+
+def _related(one: str, other: str) -> bool:
+    """Return whether one path leads to the other or the reverse."""
+    one, other = _plain(one) + "/", _plain(other) + "/"
+    return one.startswith(other) or other.startswith(one)
+
+
+def _plain(href: str) -> str:
+    """Return the path of an href in the form in which two of them compare."""
+    return unquote(urlsplit(href).path).rstrip("/")
+
+
+def _slashed(path: str) -> str:
+    """Return the path of a collection with its trailing slash; servers leave it away now and then."""
+    return path if path.endswith("/") else path + "/"

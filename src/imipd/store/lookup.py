@@ -1,0 +1,128 @@
+"""Where an object is: how a UID is looked for, and how what was found is read (rules A7, S1).
+
+"Nothing" ends the mail's journey, so it is answered only where every collection said so; whatever is
+unclear raises. The body is that of a GET: calendar-data in XML loses its line ends (RFC 4791 §9.6).
+"""
+
+import itertools
+from collections.abc import Iterable
+
+from . import RefusedError, Stored, UnreachableError
+from .body import escaped, is_calendar, uids
+from .discovery import Collection
+from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, propfind, resources, uid_query
+from .transport import Wire
+from .verdict import Answer, GoneError, verdict
+
+COMPONENTS = ("VEVENT", "VTODO")
+"""What iTIP messages that we process speak of (rule G10)."""
+MANY = 20
+"""More candidates than this, and the server is asked for their contents at once instead of one by one."""
+ETAG = DAV + "getetag"
+QUERY_HEADERS = {"Depth": "1", "Content-Type": "application/xml; charset=utf-8"}
+VANISHED = frozenset({404, 410})
+
+
+def look_up(wire: Wire, collections: Iterable[Collection], uid: str) -> tuple[Stored, ...]:
+    """Return the objects with this UID. Raises `GoneError` where something vanished meanwhile."""
+    return tuple(
+        stored
+        for collection in collections
+        for path in _candidates(wire, collection, uid)
+        if uid.strip() in uids((stored := fetch(wire, path, collection.href)).body)
+    )
+
+
+def fetch(wire: Wire, path: str, collection: str) -> Stored:
+    """Return one object as it is stored, with an ETag that is never newer than the body."""
+    answer = _get(wire, path)
+    etag = answer.headers.get("ETag", "")
+    if not etag:
+        # The ETag first, then the body again: a change between the two makes the later If-Match fail.
+        etag = _asked_etag(wire, path)
+        answer = _get(wire, path)
+    return Stored(path, _strong(etag), collection, answer.body)
+
+
+def _candidates(wire: Wire, collection: Collection, uid: str) -> list[str]:
+    """Return the paths of what may have this UID: text-match finds substrings (RFC 4791 §9.7.5)."""
+    # Xandikos 0.4.10 compares with the UID as it is escaped in the file, others with its value.
+    texts = dict.fromkeys((uid, escaped(uid)))
+    components = [component for component in COMPONENTS if collection.takes(component)]
+    pairs = itertools.product(components, texts)
+    found = [path for component, text in pairs for path in _matches(wire, collection.href, component, text)]
+    return list(dict.fromkeys(found))
+
+
+def _matches(wire: Wire, href: str, component: str, uid: str) -> list[str]:
+    """Return the paths that a calendar-query names."""
+    found = _query(wire, href, component, uid, content=False)
+    if len(found) > MANY:
+        # A UID like "a" is inside every other: somebody's mail must not cost a GET for each event.
+        found = [one for one in _query(wire, href, component, uid, content=True) if _may_hold(one, uid)]
+    return [wire.path_of(one.href, href) for one in found]
+
+
+def _query(wire: Wire, href: str, component: str, uid: str, *, content: bool) -> list[Resource]:
+    """Send one calendar-query and return the responses that name an object."""
+    try:
+        body = uid_query(component, uid, content=content)
+    except ValueError as error:
+        raise RefusedError(f"REPORT {href}: CalDAV cannot ask for the UID {uid!r}: {error}") from error
+    answer = wire.request("REPORT", href, QUERY_HEADERS, body)
+    if answer.status in VANISHED | {403}:
+        raise GoneError(f"{answer}, the calendar is not there any more")
+    if answer.status != 207:
+        raise verdict(answer)
+    return [one for one in _responses(answer) if one.status < 300]
+
+
+def _responses(answer: Answer) -> tuple[Resource, ...]:
+    """Return the responses of a complete multistatus; a truncated one says 507 (RFC 6578 §3.6)."""
+    try:
+        found = resources(answer.body)
+    except MalformedXMLError as error:
+        raise UnreachableError(f"{answer}, but {error}") from error
+    if any(one.status >= 300 and one.status not in VANISHED for one in found):
+        raise UnreachableError(f"{answer}, but the server could not answer for every object")
+    return found
+
+
+def _may_hold(resource: Resource, uid: str) -> bool:
+    """Return whether its calendar-data has this UID, or is missing."""
+    text = resource.text(CALDAV + "calendar-data")
+    return not text or uid.strip() in uids(text.encode())
+
+
+def _get(wire: Wire, path: str) -> Answer:
+    """Return a GET's answer if it is a whole calendar object."""
+    answer = wire.request("GET", path)
+    if answer.status in VANISHED:
+        raise GoneError(f"{answer}, deleted or moved while it was looked for")
+    if answer.status != 200:
+        raise verdict(answer)
+    if not is_calendar(answer.body):
+        raise UnreachableError(f"{answer}, but what came is no whole iCalendar object")
+    return answer
+
+
+def _asked_etag(wire: Wire, path: str) -> str:
+    """Return the ETag by PROPFIND, for servers that give none with a GET."""
+    _, answer = wire.propfind(path, 0, propfind((ETAG,)))
+    if answer.status in VANISHED:
+        raise GoneError(f"{answer}, deleted or moved while it was looked for")
+    if answer.status != 207:
+        raise verdict(answer)
+    for resource in _responses(answer):
+        if etag := resource.text(ETAG):
+            return etag
+    raise RefusedError(f"{answer}, the server gives no ETag: a write could not be kept from destroying a change")
+
+
+def _strong(etag: str) -> str:
+    """Return the ETag without W/.
+
+    If-Match compares strongly (RFC 9110 §13.1.1), so a weak one never matches. Mostly it is a strong one that
+    a compressing proxy has weakened; where the server itself means it, the write fails with 412, unharmed.
+    """
+    return etag.removeprefix("W/")

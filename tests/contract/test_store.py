@@ -1,0 +1,422 @@
+"""The door of the store holds for the fake and for real Radicale and Xandikos alike."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from itertools import count
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote, unquote
+
+import niquests
+import pytest
+
+from imipd.store import (
+    ConflictError,
+    Home,
+    NoCalendarError,
+    RefusedError,
+    Store,
+    StoreError,
+    UnreachableError,
+)
+from imipd.store.caldav import CalDavStore
+from imipd.store.memory import MemoryStore
+from servers import Server, radicale, xandikos
+
+KINDS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {
+    "radicale": radicale,
+    "xandikos": xandikos,
+}
+NUMBERS = count()
+
+
+class Lab(Protocol):
+    """A store, and what the user's other clients do behind its back."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def home(self) -> Home: ...
+
+    def add(self, name: str) -> str:
+        """Make a calendar collection with this display name, and return its href."""
+
+    def put(self, collection: str, name: str, body: bytes) -> None: ...
+
+    def drop(self, href: str) -> None: ...
+
+
+@dataclass
+class Fake:
+    """The lab in memory."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    home: Home = field(default_factory=lambda: Home("memory:", "alice", "wonderland"))
+
+    def add(self, name: str) -> str:
+        return self.store.add_collection("alice", name)
+
+    def put(self, collection: str, name: str, body: bytes) -> None:
+        self.store.put(collection, name, body)
+
+    def drop(self, href: str) -> None:
+        self.store.drop(href)
+
+
+@dataclass
+class Real:
+    """The lab on a real server."""
+
+    server: Server
+    store: CalDavStore = field(default_factory=CalDavStore)
+    home: Home = field(init=False)
+    made: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home = Home(self.server.url, "alice", self.server.users["alice"])
+
+    def add(self, name: str) -> str:
+        href = f"{self.server.home.format(user='alice')}{name.lower()}{next(NUMBERS)}/"
+        body = (
+            '<C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop>'
+            f"<D:displayname>{name}</D:displayname></D:prop></D:set></C:mkcalendar>"
+        )
+        self.ask("MKCALENDAR", href, body.encode(), "application/xml")
+        self.made.append(href)
+        return href
+
+    def put(self, collection: str, name: str, body: bytes) -> None:
+        self.ask("PUT", collection + quote(name), body, "text/calendar")
+
+    def drop(self, href: str) -> None:
+        self.ask("DELETE", href)
+
+    def ask(self, method: str, href: str, body: bytes | None = None, content_type: str = "") -> None:
+        answer = niquests.request(
+            method,
+            self.server.url.rstrip("/") + href,
+            data=body,
+            headers={"Content-Type": content_type} if content_type else {},
+            auth=("alice", self.home.password),
+            timeout=10,
+        )
+        assert answer.status_code in (200, 201, 204), (method, href, answer.status_code, answer.text)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """Both servers, started when first needed."""
+    with ExitStack() as stack:
+
+        class Started(dict[str, Server]):
+            def __missing__(self, kind: str) -> Server:
+                self[kind] = stack.enter_context(KINDS[kind](tmp_path_factory.mktemp(kind)))
+                return self[kind]
+
+        yield Started()
+
+
+@contextmanager
+def opened(server: Server) -> Iterator[Real]:
+    """An account with one calendar, ``Calendar``; what a test makes in it goes with the test."""
+    real = Real(server)
+    real.add("Calendar")
+    yield real
+    for href in real.made:
+        url = server.url.rstrip("/") + href
+        niquests.delete(url, auth=("alice", real.home.password), timeout=10).close()
+    real.store.close()
+
+
+@pytest.fixture(params=["memory", *KINDS])
+def lab(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[Lab]:
+    """An account on the fake and on each server."""
+    if request.param == "memory":
+        fake = Fake()
+        fake.add("Calendar")
+        yield fake
+        return
+    with opened(servers[request.param]) as real:
+        yield real
+
+
+@pytest.fixture(params=list(KINDS))
+def real(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[Real]:
+    """The same on real servers alone."""
+    with opened(servers[request.param]) as real:
+        yield real
+
+
+@pytest.fixture
+def uid() -> str:
+    """A UID that no other test uses."""
+    return f"{next(NUMBERS)}-uid@example.org"
+
+
+def event(uid: str, summary: str = "Lunch", component: str = "VEVENT") -> bytes:
+    """Return a calendar object."""
+    lines = [
+        "BEGIN:VCALENDAR",
+        "VERSION:2.0",
+        "PRODID:-//imipd//tests//EN",
+        f"BEGIN:{component}",
+        f"UID:{escaped(uid)}",
+        "DTSTAMP:20260301T080000Z",
+        "DTSTART:20260310T100000Z",
+        f"SUMMARY:{summary}",
+        f"END:{component}",
+        "END:VCALENDAR",
+    ]
+    return "".join(f"{line}\r\n" for line in lines).encode()
+
+
+def escaped(text: str) -> str:
+    """Return a TEXT value (RFC 5545 §3.3.11)."""
+    return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
+
+
+def test_an_unknown_uid_is_found_nowhere(lab: Lab, uid: str) -> None:
+    """Nothing is an empty tuple, not an error."""
+    assert lab.store.find(lab.home, uid) == ()
+
+
+def test_what_was_created_is_found(lab: Lab, uid: str) -> None:
+    """With its href, an ETag and its collection."""
+    href = lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    assert unquote(stored.href) == unquote(href)
+    assert unquote(stored.href) == f"{stored.collection}{uid}.ics"
+    assert stored.etag
+    assert b"SUMMARY:Lunch\r\n" in stored.body
+
+
+def test_an_object_under_any_file_name_is_found(lab: Lab, uid: str) -> None:
+    """The UID says which it is (RFC 4791 §4.1), in whichever collection."""
+    other = lab.add("Other")
+    lab.put(other, "a name with spaces & umläuts.ics", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    assert stored.collection == other
+    lab.store.replace(lab.home, stored, event(uid, "Dinner"))
+    assert b"SUMMARY:Dinner" in lab.store.find(lab.home, uid)[0].body
+
+
+def test_every_copy_is_found(lab: Lab, uid: str) -> None:
+    """Two calendars that hold one UID are two finds (rule A7)."""
+    for name in ("One", "Two"):
+        lab.put(lab.add(name), "x.ics", event(uid))
+    assert len(lab.store.find(lab.home, uid)) == 2
+
+
+def test_a_task_is_found(lab: Lab, uid: str) -> None:
+    """Whatever the component type."""
+    lab.store.create(lab.home, uid, "VTODO", event(uid, component="VTODO"))
+    assert len(lab.store.find(lab.home, uid)) == 1
+
+
+def test_a_folded_uid_is_found(lab: Lab) -> None:
+    """RFC 5545 §3.1: a fold is no part of the value."""
+    uid = f"{next(NUMBERS)}-" + "long" * 30
+    folded = event(uid).replace(uid.encode(), f"{uid[:60]}\r\n {uid[60:]}".encode())
+    lab.put(lab.add("Other"), "folded.ics", folded)
+    assert len(lab.store.find(lab.home, uid)) == 1
+
+
+def test_a_part_of_a_uid_is_another_uid(lab: Lab) -> None:
+    """Xandikos finds substrings, as RFC 4791 §9.7.5 allows; the store does not."""
+    other = lab.add("Other")
+    for number in range(25):
+        lab.put(other, f"{number}.ics", event(f"part-{number}"))
+    assert len(lab.store.find(lab.home, "part-1")) == 1
+    assert lab.store.find(lab.home, "part-") == ()
+    assert lab.store.find(lab.home, "a") == ()
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        "with space",
+        "semi;colon,comma\\backslash",
+        "a\"quote'd",
+        "<tag>&amp;",
+        "slash/../../../etc/passwd",
+        "query?x=1#fragment",
+        "percent%2f%00",
+        "ümläut-日本",
+        "..",
+        ".",
+        ".hidden",
+        "tilde~",
+        "L" * 300,
+        "040000008200E00074C5B7101A82E00800000000",
+        "a+b=c:d@example.org",
+    ],
+)
+def test_any_uid_travels(lab: Lab, strange: str) -> None:
+    """A UID is chosen by strangers: created, found, refused a second time, replaced and removed."""
+    uid = f"{strange}{next(NUMBERS)}" if strange.strip(".") else strange
+    href = lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    assert unquote(stored.href) == unquote(href)
+    with pytest.raises(ConflictError):
+        lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    lab.store.replace(lab.home, stored, event(uid, "Dinner"))
+    (stored,) = lab.store.find(lab.home, uid)
+    assert b"SUMMARY:Dinner" in stored.body
+    lab.store.remove(lab.home, stored)
+    assert lab.store.find(lab.home, uid) == ()
+
+
+def test_a_change_since_the_find_is_a_conflict(lab: Lab, uid: str) -> None:
+    """Nothing is written over what we have not seen (rule S2)."""
+    lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    lab.put(stored.collection, f"{uid}.ics", event(uid, "Theirs"))
+    with pytest.raises(ConflictError):
+        lab.store.replace(lab.home, stored, event(uid, "Ours"))
+    with pytest.raises(ConflictError):
+        lab.store.remove(lab.home, stored)
+    (stored,) = lab.store.find(lab.home, uid)
+    assert b"SUMMARY:Theirs" in stored.body
+    lab.store.replace(lab.home, stored, event(uid, "Ours"))
+    assert b"SUMMARY:Ours" in lab.store.find(lab.home, uid)[0].body
+
+
+def test_a_deletion_since_the_find_is_a_conflict(lab: Lab, uid: str) -> None:
+    """And does not come back by our write."""
+    lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    lab.drop(stored.href)
+    with pytest.raises(ConflictError):
+        lab.store.replace(lab.home, stored, event(uid, "Ours"))
+    with pytest.raises(ConflictError):
+        lab.store.remove(lab.home, stored)
+    assert lab.store.find(lab.home, uid) == ()
+
+
+def test_a_uid_under_another_name_is_a_conflict(lab: Lab, uid: str) -> None:
+    """RFC 4791 §5.3.2.1 no-uid-conflict: Radicale says it with 409, Xandikos with 412."""
+    other = lab.add("Other")
+    lab.put(other, "another.ics", event(uid))
+    with pytest.raises(ConflictError):
+        lab.store.create(replace(lab.home, calendar=other), uid, "VEVENT", event(uid))
+
+
+def test_a_new_object_goes_to_the_configured_calendar(lab: Lab) -> None:
+    """Named by display name, path or URL (rule S1)."""
+    other = lab.add("Other one")
+    url = lab.home.url.rstrip("/") + other
+    for calendar in ("Other one", other, url) if isinstance(lab, Real) else ("Other one", other):
+        uid = f"{next(NUMBERS)}@example.org"
+        lab.store.create(replace(lab.home, calendar=calendar), uid, "VEVENT", event(uid))
+        assert lab.store.find(lab.home, uid)[0].collection == quote(unquote(other))
+
+
+def test_a_configured_calendar_that_is_not_there_is_named(lab: Lab, uid: str) -> None:
+    """The operator reads what to write instead."""
+    with pytest.raises(NoCalendarError, match="Nowhere"):
+        lab.store.create(replace(lab.home, calendar="Nowhere"), uid, "VEVENT", event(uid))
+
+
+def test_one_of_many_writers_wins(lab: Lab, uid: str) -> None:
+    """All others hear a conflict, or of a locked collection (Xandikos: 423)."""
+    lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+
+    def write(number: int) -> str | StoreError:
+        try:
+            lab.store.replace(lab.home, stored, event(uid, f"Writer {number}"))
+        except (ConflictError, UnreachableError) as error:
+            return error
+        return f"SUMMARY:Writer {number}"
+
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(write, range(8)))
+    (winner,) = [result for result in results if isinstance(result, str)]
+    assert winner.encode() in lab.store.find(lab.home, uid)[0].body
+
+
+def test_threads_find_their_own(lab: Lab) -> None:
+    """One store serves a pool of threads; no answer goes to the wrong one."""
+    other = lab.add("Other")
+    names = [f"thread-{number}-{next(NUMBERS)}" for number in range(12)]
+    for name in names:
+        lab.put(other, f"{name}.ics", event(name, name))
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda name: lab.store.find(lab.home, name), names * 2))
+    assert [len(stored) for stored in found] == [1] * 24
+    assert all(f"SUMMARY:{name}".encode() in stored.body for name, (stored,) in zip(names * 2, found, strict=True))
+
+
+def test_a_calendar_made_after_discovery_is_looked_at(lab: Lab, uid: str) -> None:
+    """A new calendar's first answer is no stranger."""
+    assert lab.store.find(lab.home, uid) == ()
+    lab.put(lab.add("New"), "new.ics", event(uid))
+    assert len(lab.store.find(lab.home, uid)) == 1
+
+
+def test_a_calendar_deleted_after_discovery_stops_nothing(lab: Lab, uid: str) -> None:
+    """Discovered anew, what is left is found."""
+    if isinstance(lab, Fake):
+        pytest.skip("the fake remembers nothing")
+    gone = lab.add("Gone")
+    lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    assert len(lab.store.find(lab.home, uid)) == 1
+    lab.drop(gone)
+    assert len(lab.store.find(lab.home, uid)) == 1
+
+
+def test_what_others_share_is_not_ours() -> None:
+    """A shared calendar may hold somebody else's copy of the UID (rule A7)."""
+    fake = Fake()
+    shared = fake.store.add_collection("bob", "Shared", shared_with=("alice",))
+    fake.store.add_collection("alice", "Read-only", writable=False)
+    stored = fake.store.put(shared, "x.ics", event("shared"))
+    with pytest.raises(NoCalendarError):
+        fake.store.find(fake.home, "shared")
+    fake.add("Calendar")
+    assert fake.store.find(fake.home, "shared") == ()
+    with pytest.raises(RefusedError):
+        fake.store.remove(fake.home, stored)
+
+
+def test_the_fake_fails_on_demand() -> None:
+    """So that others can test what they do then."""
+    fake = Fake()
+    fake.add("Calendar")
+    fake.store.failures.append(UnreachableError("no connection"))
+    with pytest.raises(UnreachableError):
+        fake.store.find(fake.home, "x")
+    assert fake.store.find(fake.home, "x") == ()
+
+
+@pytest.mark.parametrize("below", ["", "{user}/", "{home}", "{home}calendar{n}/", ".well-known/caldav"])
+def test_discovery_starts_anywhere(real: Real, uid: str, below: str) -> None:
+    """At the root, a principal, a home set or a calendar: always all calendars of the account."""
+    real.put(real.add("Other"), "x.ics", event(uid))
+    path = below.format(user="alice", home=real.server.home.format(user="alice").strip("/") + "/", n=0)
+    if "calendar0" in path:
+        path = real.made[0].strip("/") + "/"
+    assert len(real.store.find(replace(real.home, url=real.server.url + path), uid)) == 1
+
+
+def test_no_address_is_made_of_a_path(real: Real) -> None:
+    """Both servers tell no mailto: (Radicale: its own path; Xandikos without EMAIL: nothing)."""
+    assert real.store.addresses(real.home) == ()
+
+
+def test_an_account_without_calendars_is_told_so(servers: dict[str, Server], uid: str) -> None:
+    """Radicale makes the principal at login, but no calendar."""
+    home = Home(servers["radicale"].url, "bob", "builder")
+    with pytest.raises(NoCalendarError, match="no calendar"):
+        CalDavStore().find(home, uid)
+
+
+def test_a_wrong_password_is_refused_and_not_told(servers: dict[str, Server], uid: str) -> None:
+    """401; the text names the URL and what happened, never a secret."""
+    home = Home(servers["radicale"].url, "alice", "not-wonderland")
+    with pytest.raises(RefusedError, match="401") as caught:
+        CalDavStore().find(home, uid)
+    assert "not-wonderland" not in str(caught.value) + repr(caught.value.__cause__) + repr(home)

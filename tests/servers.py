@@ -1,0 +1,100 @@
+"""Real calendar servers as child processes on free loopback ports, for tests and benches.
+
+Each is a context manager that yields a `Server` and ends the child afterwards; nothing outside its folder is
+written. The programs live in `.venv-servers`: they are run beside us and never imported.
+"""
+
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAMS = Path(__file__).parents[1] / ".venv-servers" / "bin"
+PATIENCE = 20.0
+"""Seconds until a server must listen."""
+PAUSE = 0.02
+USERS = {"alice": "wonderland", "bob": "builder"}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running calendar server."""
+
+    url: str
+    """Its root, with the trailing slash."""
+    users: Mapping[str, str]
+    """Passwords by user; a server without authentication takes any."""
+    home: str
+    """Path of a user's calendar home; ``{user}`` stands for the user."""
+    process: subprocess.Popen[bytes]
+
+
+@contextmanager
+def radicale(folder: Path, users: Mapping[str, str] = USERS) -> Iterator[Server]:
+    """Run Radicale with an htpasswd file; it makes a principal at the first login, but no calendar."""
+    port = _free_port()
+    passwords = folder / "users"
+    passwords.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
+    config = folder / "config"
+    config.write_text(
+        f"[server]\nhosts = 127.0.0.1:{port}\n"
+        f"[auth]\ntype = htpasswd\nhtpasswd_filename = {passwords}\nhtpasswd_encryption = plain\ndelay = 0\n"
+        f"[storage]\nfilesystem_folder = {folder / 'collections'}\n"
+    )
+    with _running([PROGRAMS / "radicale", "--config", config], folder, port) as process:
+        yield Server(f"http://127.0.0.1:{port}/", users, "/{user}/", process)
+
+
+@contextmanager
+def xandikos(folder: Path, user: str = "alice") -> Iterator[Server]:
+    """Run Xandikos for one user, without authentication; it makes his calendar ``calendar`` itself."""
+    port = _free_port()
+    command: list[Path | str] = [
+        PROGRAMS / "xandikos",
+        "serve",
+        "-d",
+        folder / "collections",
+        "--state-dir",
+        folder / "state",
+    ]
+    command += ["--defaults", "--no-detect-systemd", "--current-user-principal", f"/{user}/"]
+    command += ["-l", "127.0.0.1", "-p", str(port)]
+    with _running(command, folder, port) as process:
+        yield Server(f"http://127.0.0.1:{port}/", {user: ""}, "/{user}/calendars/", process)
+
+
+@contextmanager
+def _running(command: list[Path | str], folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until it listens; end it afterwards."""
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, cwd=folder, env={}, stdout=log, stderr=log)
+    try:
+        _await(process, port, folder / "log")
+        yield process
+    finally:
+        process.terminate()
+        process.wait(PATIENCE)
+
+
+def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    """Return once the port takes connections; waiting for the child's end is the pause between two tries."""
+    for _ in range(int(PATIENCE / PAUSE)):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        try:
+            process.wait(PAUSE)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise RuntimeError(f"{process.args!r} does not listen on {port}:\n{log.read_text()}")
+
+
+def _free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -3,6 +3,7 @@
 Pure: bytes in, values out. Any bytes give a `Mail`; what is odd about it stands in `obstacle`.
 """
 
-from .read import Limits, Mail, Part, read
+from .limits import Limits
+from .read import SPAM_HEADERS, Mail, Part, read
 
-__all__ = ["Limits", "Mail", "Part", "read"]
+__all__ = ["SPAM_HEADERS", "Limits", "Mail", "Part", "read"]

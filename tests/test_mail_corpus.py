@@ -1,0 +1,52 @@
+"""The real mails of the corpus are read as the recorded table says, which somebody looked through for sense."""
+
+import csv
+import email
+import json
+from pathlib import Path
+
+import pytest
+
+from corpus import corpus
+from imipd.mail import Mail, read
+
+TABLE = Path(__file__).with_name("corpus-mail.tsv")
+with TABLE.open(newline="") as lines:
+    ROWS = list(csv.DictReader(lines, delimiter="\t"))
+
+
+def row(mail: Mail) -> dict[str, str]:
+    """Return what the table records of a mail."""
+    return {
+        "parts": str(len(mail.parts)),
+        "types": ",".join(part.content_type for part in mail.parts),
+        "methods": ",".join(part.method or "-" for part in mail.parts),
+        "originator": mail.originator or "-",
+        "obstacle": mail.obstacle or "-",
+    }
+
+
+@pytest.mark.parametrize("recorded", ROWS, ids=lambda recorded: str(recorded["file"]))
+def test_real_mail(recorded: dict[str, str]) -> None:
+    """Parts, methods, originator and obstacle as recorded; the same when read twice."""
+    raw = (corpus() / recorded["file"]).read_bytes()
+    mail = read(raw)
+    assert {"file": recorded["file"], **row(mail)} == recorded
+    assert read(raw) == mail
+    assert all(part.body.decode() for part in mail.parts if part.body)
+
+
+@pytest.mark.parametrize("recorded", [row for row in ROWS if row["parts"] != "0"], ids=lambda row: str(row["file"]))
+def test_read_as_the_library_reads(recorded: dict[str, str]) -> None:
+    """The library's parser, slower but older, finds the same bytes in the same parts."""
+    raw = (corpus() / recorded["file"]).read_bytes()
+    by_library = [part for part in email.message_from_bytes(raw).walk() if part.get_content_type() in recorded["types"]]
+    decoded = {part.get_payload(decode=True) for part in by_library}
+    assert {part.body for part in read(raw).parts} <= decoded
+
+
+def test_every_mail_is_recorded() -> None:
+    """A mail that is new in the corpus must be looked at."""
+    manifest = json.loads((corpus() / "manifest.json").read_text())
+    mails = {entry["file"] for entry in manifest if entry["kind"] == "eml"}
+    assert mails == {recorded["file"] for recorded in ROWS}

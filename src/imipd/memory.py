@@ -25,6 +25,8 @@ class Revision:
 class Tombstone:
     """What was deleted, or called off before it was known, so that a late REQUEST stays out (C1, C3, C4, Q2)."""
 
+    party: str
+    """Comparable address of the ORGANIZER: a tombstone stands against his messages alone."""
     recurrence_id: str
     """As in `Revision`."""
     sequence: int

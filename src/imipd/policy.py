@@ -18,3 +18,6 @@ class Policy:
     """A PUBLISH."""
     sender: Literal["any", "from", "dkim", "dmarc"] = "from"
     """How far the originator must be proven (A2, G11)."""
+
+
+DEFAULTS = Policy()

@@ -1,0 +1,52 @@
+"""What is refused before anything is looked up: the message's own faults, and what is not for us (G, Q1, C2)."""
+
+from . import recurrence
+from .decision import Error, NoAction, Reason
+from .message import KINDS, Context, ItipMessage
+
+PROCESSED = ("REQUEST", "REPLY", "CANCEL")
+_PROOF = ("dkim", "dmarc")
+
+
+def gate(message: ItipMessage, context: Context) -> NoAction | Error | None:
+    """Return why the message is refused whatever is stored, None where the calendar has to be asked."""
+    return _unsupported(message) or _unproven(context) or _unaskable(message) or _not_for_me(message, context)
+
+
+def _unsupported(message: ItipMessage) -> NoAction | None:
+    if not message.method:
+        return NoAction(Reason.NOT_ITIP, "neither the calendar nor its part names a METHOD")
+    if message.content.kind not in KINDS:
+        return NoAction(Reason.UNSUPPORTED_COMPONENT, message.content.kind)
+    if message.method not in PROCESSED:
+        return NoAction(Reason.UNSUPPORTED_METHOD, message.method)
+    # RANGE=THISANDFUTURE is understood in a CANCEL alone, and never taken for one instance (R11, Q8, C5).
+    if message.method != "CANCEL" and any(item.this_and_future for item in message.content.instances):
+        return NoAction(Reason.UNSUPPORTED_RANGE, "RANGE=THISANDFUTURE")
+    return None
+
+
+def _unproven(context: Context) -> Error | None:
+    if context.policy.sender in _PROOF and not context.proven:
+        return Error(Reason.SENDER_NOT_PROVEN, f"the policy asks for {context.policy.sender}")  # G11
+    return None
+
+
+def _unaskable(message: ItipMessage) -> Error | None:
+    if all(recurrence.is_askable(item) for item in message.content.instances):
+        return None
+    return Error(Reason.TOO_LARGE, "an RRULE that cannot be expanded in bounded time")  # G9
+
+
+def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | None:
+    content = message.content
+    if message.method == "REPLY":
+        return None
+    if message.method == "REQUEST" and not (content.organizer and content.attendees):
+        return Error(Reason.MALFORMED, "a REQUEST without ORGANIZER and ATTENDEE")  # Q1
+    if message.method == "REQUEST" and any(item.kind == "VEVENT" and item.start is None for item in content.instances):
+        return Error(Reason.MALFORMED, "a VEVENT without DTSTART")
+    listed = content.attendees
+    if listed and not any(context.is_me(party.address) for party in listed):
+        return NoAction(Reason.NOT_INVITED, "no ATTENDEE has an address of the recipient")  # Q1, C2
+    return None

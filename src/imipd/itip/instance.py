@@ -1,0 +1,149 @@
+"""One VEVENT or VTODO read: the values that decisions need, checked once (RFC 5545 §3.6.1, §3.6.2).
+
+Everything a decision looks at is read here; past this door no line raises.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imipd.address import comparable
+
+from . import moment, rule
+from .lines import Component, Line, MalformedError
+from .moment import Moment
+from .rule import Rule
+from .zones import Zones
+
+HIGHEST_SEQUENCE = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """An ORGANIZER or ATTENDEE line."""
+
+    line: Line
+    address: str
+    """Comparable."""
+
+    @property
+    def partstat(self) -> str:
+        """PARTSTAT, upper case; NEEDS-ACTION where it is absent (RFC 5545 §3.2.12)."""
+        return self.line.parameter("PARTSTAT").upper() or "NEEDS-ACTION"
+
+    def addresses(self, name: str) -> frozenset[str]:
+        """Return the comparable addresses of a parameter such as SENT-BY or DELEGATED-TO."""
+        return frozenset(comparable(value) for value in self.line.values_of(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A master (no `recurrence_id`) or an override, read."""
+
+    component: Component
+    uid: str
+    recurrence_id: Moment | None
+    this_and_future: bool
+    sequence: int | None
+    dtstamp: datetime | None
+    start: Moment | None
+    end: Moment | None
+    """DTEND or DUE, or DTSTART plus DURATION."""
+    status: str
+    organizer: Party | None
+    attendees: tuple[Party, ...]
+    rules: tuple[Rule, ...]
+    rdates: tuple[Moment, ...]
+    exdates: tuple[Moment, ...]
+
+    @property
+    def kind(self) -> str:
+        """VEVENT or VTODO."""
+        return self.component.name
+
+    @property
+    def label(self) -> str:
+        """The RECURRENCE-ID in basic form; empty for the master."""
+        return "" if self.recurrence_id is None else moment.label(self.recurrence_id)
+
+    @property
+    def recurs(self) -> bool:
+        """Whether it is the master of a series."""
+        return bool(self.rules or self.rdates)
+
+    def attendee(self, address: str) -> Party | None:
+        """Return the ATTENDEE with this comparable address."""
+        return next((party for party in self.attendees if party.address == address), None)
+
+
+def read(component: Component, zones: Zones) -> Instance:
+    """Return what the component says. Raises MalformedError."""
+    uid = component.one("UID")
+    if uid is None or not uid.value.strip():
+        raise MalformedError(f"{component.name} without UID")
+    rid = component.one("RECURRENCE-ID")
+    start = moment.read_one(component.one("DTSTART"), zones)
+    status = component.one("STATUS")
+    return Instance(
+        component=component,
+        uid=uid.value.strip(),
+        recurrence_id=moment.read_one(rid, zones),
+        this_and_future=rid is not None and rid.parameter("RANGE").upper() == "THISANDFUTURE",
+        sequence=_sequence(component),
+        dtstamp=_dtstamp(component, zones),
+        start=start,
+        end=_end(component, start, zones),
+        status=status.value.strip().upper() if status else "",
+        organizer=_organizer(component),
+        attendees=tuple(_party(line) for line in component.all("ATTENDEE")),
+        rules=tuple(rule.read(line) for line in component.all("RRULE")),
+        rdates=_moments(component, "RDATE", zones),
+        exdates=_moments(component, "EXDATE", zones),
+    )
+
+
+def _sequence(component: Component) -> int | None:
+    line = component.one("SEQUENCE")
+    if line is None:
+        return None
+    try:
+        sequence = int(line.value.strip()[:20])
+    except ValueError as error:
+        raise MalformedError(f"SEQUENCE: {line.value[:40]!r} is not a number") from error
+    return sequence if 0 <= sequence <= HIGHEST_SEQUENCE else None
+
+
+def _dtstamp(component: Component, zones: Zones) -> datetime | None:
+    stamp = moment.read_one(component.one("DTSTAMP"), zones)
+    if not isinstance(stamp, datetime):
+        return None
+    # RFC 5545 §3.8.7.2 demands UTC; a floating one is read so.
+    return stamp.replace(tzinfo=UTC) if stamp.tzinfo is None else stamp.astimezone(UTC)
+
+
+def _end(component: Component, start: Moment | None, zones: Zones) -> Moment | None:
+    end = moment.read_one(component.one("DUE" if component.name == "VTODO" else "DTEND"), zones)
+    duration = moment.read_duration(component.one("DURATION"))
+    if end is None and start is not None and duration is not None:
+        return moment.plus(start, duration)
+    return end
+
+
+def _moments(component: Component, name: str, zones: Zones) -> tuple[Moment, ...]:
+    return tuple(found for line in component.all(name) for found in moment.read_all(line, zones))
+
+
+def _organizer(component: Component) -> Party | None:
+    line = component.one("ORGANIZER")
+    return None if line is None else _party(line)
+
+
+def _party(line: Line) -> Party:
+    return Party(line, comparable(line.value))
+
+
+def completed(item: Instance, master: Instance) -> Component:
+    """Return an override with the ORGANIZER and ATTENDEEs of its master where it names none (Q1)."""
+    part = item.component
+    if item.organizer is None:
+        part = part.append(master.component.all("ORGANIZER"))
+    return part if item.attendees else part.append(master.component.all("ATTENDEE"))

@@ -1,0 +1,191 @@
+"""The door of `itip`: an iTIP message and a stored object, read once and checked (RFC 5546 §3, RFC 4791 §4.1).
+
+Any bytes give a value or `MalformedError`; past this door nothing raises.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from imipd.address import without_detail
+from imipd.memory import NOTHING, Memory
+from imipd.policy import DEFAULTS, Policy
+
+from . import instance, lines, zones
+from .decision import Reason
+from .instance import Instance, Party
+from .lines import Component, Line, MalformedError
+from .zones import Zones
+
+KINDS = ("VEVENT", "VTODO")
+OWN = "X-IMIPD-"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of a calendar is read (G9)."""
+
+    components: int = 2000
+    attendees: int = 1000
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarObject:
+    """All that one VCALENDAR says of one UID: a master, its overrides, or both."""
+
+    calendar: Component
+    zones: Zones
+    uid: str
+    kind: str
+    """VEVENT, VTODO, or the name of a component that is not ours to process."""
+    instances: tuple[Instance, ...]
+
+    @property
+    def master(self) -> Instance | None:
+        """The component without RECURRENCE-ID."""
+        return next((item for item in self.instances if item.recurrence_id is None), None)
+
+    @property
+    def overrides(self) -> tuple[Instance, ...]:
+        """The components with RECURRENCE-ID."""
+        return tuple(item for item in self.instances if item.recurrence_id is not None)
+
+    @property
+    def organizer(self) -> Party | None:
+        """The ORGANIZER of the master, else of the first override that names one."""
+        return next((item.organizer for item in self._master_first() if item.organizer), None)
+
+    def attendees_of(self, item: Instance) -> tuple[Party, ...]:
+        """Return the ATTENDEEs of an instance; an override without any has those of the master."""
+        return item.attendees or (self.master.attendees if self.master else ())
+
+    @property
+    def attendees(self) -> tuple[Party, ...]:
+        """Every ATTENDEE line of every instance."""
+        return tuple(party for item in self._master_first() for party in item.attendees)
+
+    def _master_first(self) -> Iterable[Instance]:
+        return sorted(self.instances, key=lambda item: item.recurrence_id is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ItipMessage:
+    """An iTIP message; `method` is upper case, and empty where neither body nor part names one."""
+
+    method: str
+    content: CalendarObject
+
+    @property
+    def uid(self) -> str:
+        """The UID that all its components share."""
+        return self.content.uid
+
+    @property
+    def recurrence_ids(self) -> tuple[str, ...]:
+        """The instances that it speaks of by RECURRENCE-ID, in basic form."""
+        return tuple(item.label for item in self.content.overrides)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a decision is made from besides the message and the stored object."""
+
+    me: frozenset[str]
+    """The recipient's comparable addresses."""
+    originator: str | None
+    """Comparable From address; None where there is not exactly one."""
+    date: datetime | None = None
+    """The mail's Date."""
+    policy: Policy = DEFAULTS
+    memory: Memory = NOTHING
+    proven: bool = False
+    """Whether the originator is proven (RFC 7489); nothing proves it yet, so policies that ask for it refuse."""
+    split_from: CalendarObject | None = None
+    """The stored series of which the message's UID names a second half (Q2)."""
+
+    def is_me(self, address: str) -> bool:
+        """Return whether a comparable address is the recipient's, with or without ``+detail``."""
+        return address in self.me or without_detail(address) in {without_detail(mine) for mine in self.me}
+
+
+def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> ItipMessage:
+    """Return the iTIP message in a calendar part; `method` is the part's parameter. Raises MalformedError."""
+    calendar = _without_memory(lines.refolded(lines.read(body, limits.components)))
+    said = calendar.one("METHOD")
+    content = _object(calendar.without("METHOD"), limits)
+    return ItipMessage((said.value if said else method or "").strip().upper(), _with_parties(content))
+
+
+def read(body: bytes) -> CalendarObject:
+    """Return a stored calendar object. Raises MalformedError."""
+    return _object(lines.read(body, max_components=100_000), Limits(attendees=100_000))
+
+
+def with_names(content: CalendarObject, names: Mapping[str, str]) -> CalendarObject:
+    """Return the object with other names for its time zones (Q7)."""
+    return _object(zones.renamed(content.calendar, names), LIMITS)
+
+
+def _object(calendar: Component, limits: Limits) -> CalendarObject:
+    known = Zones(calendar)
+    parts = [part for part in calendar.components if part.name != "VTIMEZONE"]
+    ours = [part for part in parts if part.name in KINDS]
+    if not parts:
+        raise MalformedError("no component")
+    if not ours:
+        return CalendarObject(calendar, known, _uid(parts[0]), parts[0].name, ())
+    instances = tuple(instance.read(part, known) for part in ours)
+    _check(instances, limits)
+    return CalendarObject(calendar, known, instances[0].uid, instances[0].kind, instances)
+
+
+def _uid(part: Component) -> str:
+    uid = part.one("UID")
+    return uid.value.strip() if uid else ""
+
+
+def _check(instances: tuple[Instance, ...], limits: Limits) -> None:
+    if len({item.uid for item in instances}) > 1:
+        raise MalformedError("two UIDs in one VCALENDAR")
+    if len({item.kind for item in instances}) > 1:
+        raise MalformedError("VEVENT and VTODO with one UID")
+    if len({(item.label, item.this_and_future) for item in instances}) < len(instances):
+        raise MalformedError("two components for one instance")
+    if any(len(item.attendees) > limits.attendees for item in instances):
+        raise MalformedError(f"more than {limits.attendees} attendees", Reason.TOO_LARGE)
+
+
+def _without_memory(part: Component) -> Component:
+    """Remove what only we may have written: X-IMIPD-* properties and parameters (rules.md, Memory)."""
+    content: list[Line | Component] = []
+    for item in part.content:
+        if isinstance(item, Component):
+            content.append(_without_memory(item))
+        elif OWN not in item.text.upper():
+            content.append(item)
+        elif not item.name.startswith(OWN):
+            content.append(_without_own_parameters(item))
+    return part.with_content(content)
+
+
+def _without_own_parameters(line: Line) -> Line:
+    parameters = line.parameters
+    for name in [name for name in parameters if name.upper().startswith(OWN)]:
+        del parameters[name]
+    return lines.written(line.name, line.value, parameters)
+
+
+def _with_parties(content: CalendarObject) -> CalendarObject:
+    """Give overrides that name nobody the ORGANIZER and ATTENDEEs of the master (Exchange leaves them out, Q1)."""
+    master = content.master
+    if master is None or all(item.organizer and item.attendees for item in content.overrides):
+        return content
+    calendar, instances = content.calendar, []
+    for item in content.instances:
+        completed = instance.read(instance.completed(item, master), content.zones)
+        calendar = calendar.swap(item.component, completed.component)
+        instances.append(completed)
+    return CalendarObject(calendar, content.zones, content.uid, content.kind, tuple(instances))

@@ -1,0 +1,138 @@
+"""REQUEST: the Organizer invites or changes, the recipient is an Attendee (RFC 5546 §3.2.2, rules Q and V1).
+
+A message with a master brings the whole series; one without speaks of its instances alone, and everything else
+stays untouched.
+"""
+
+import re
+from datetime import date
+
+from . import merge, recurrence, series, zones
+from .decision import Added, Decision, NoAction, Reason
+from .draft import MASTER, Draft
+from .instance import Instance
+from .lines import Component, written
+from .message import CalendarObject, Context, ItipMessage, with_names
+from .revision import is_buried
+from .wire import settled
+
+PRODID = "-//imipd//imipd//EN"
+# Google names the second half of a split series after the first: abc_R20260310T090000@google.com.
+_SECOND_HALF = re.compile(r"(?P<first>.+)_R\d{8}(T\d{6}Z?)?(?P<at>@.*)?")
+
+
+def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
+    """Return what the invitation or the change does to the Attendee's calendar."""
+    if stored is None:
+        return _invite(message.content, context)
+    content = message.content
+    draft = _carried_out(content, stored, context)
+    names = _clashes(content, stored, draft)
+    if names:
+        content = with_names(content, names)
+        draft = _carried_out(content, stored, context)
+    return draft.findings.conclude(stored, _written(content, stored, draft))
+
+
+def first_half(uid: str) -> str | None:
+    """Return the UID of the series of which `uid` names a second half, None where it does not (Q2)."""
+    match = _SECOND_HALF.fullmatch(uid)
+    return f"{match['first']}{match['at'] or ''}" if match else None
+
+
+def _invite(content: CalendarObject, context: Context) -> Decision:
+    """Add a new object, where the policy says so (Q2)."""
+    party = content.organizer.address if content.organizer else ""
+    sequence = min(item.sequence or 0 for item in content.instances)
+    if is_buried(MASTER, sequence, party, context.memory):
+        late = is_buried(MASTER, sequence + 1, party, context.memory)
+        return NoAction(Reason.STALE if late else Reason.DELETED_HERE, "called off or deleted before")
+    if context.policy.invitations == "ignore" and not _is_second_half(content, context):
+        return NoAction(Reason.INVITATION_NOT_ADDED, "policy invitations = ignore")
+    draft = Draft(content, context)
+    for item in content.instances:
+        label = draft.label(item.recurrence_id)
+        draft.put(label, merge.invited(item, context))
+        draft.applied(item, label, Reason.INVITED)
+    series.bury(draft)
+    calendar = zones.complete(_headed(draft.calendar()), content.zones, content.zones, _first(content))
+    return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
+
+
+def _is_second_half(content: CalendarObject, context: Context) -> bool:
+    first = context.split_from
+    if first is None or first.organizer is None or content.organizer is None:
+        return False
+    listed = any(context.is_me(party.address) for party in first.attendees)
+    return listed and first.organizer.address == content.organizer.address
+
+
+def _headed(calendar: Component) -> Component:
+    """RFC 5545 §3.6 demands VERSION and PRODID; servers refuse an object without them."""
+    missing = [(name, value) for name, value in (("VERSION", "2.0"), ("PRODID", PRODID)) if not calendar.all(name)]
+    return calendar.append(written(name, value) for name, value in missing)
+
+
+def _carried_out(content: CalendarObject, stored: CalendarObject, context: Context) -> Draft:
+    draft = Draft(stored, context, content.zones)
+    master = content.master
+    if master is not None and not draft.is_stale(master, MASTER):
+        series.replace(content, master, draft)
+        return draft
+    if master is not None:
+        draft.findings.refused.append(NoAction(Reason.STALE, "a later version was applied"))  # V1
+    for item in content.overrides:
+        _change_instance(item, draft)
+    return draft
+
+
+def _change_instance(item: Instance, draft: Draft) -> None:
+    """Replace or add one instance; everything else stays untouched (Q5)."""
+    label, master = draft.label(item.recurrence_id), draft.master
+    if draft.is_stale(item, label):
+        draft.findings.refused.append(NoAction(Reason.STALE, label))
+        return
+    if _is_deleted(item, label, draft):
+        draft.findings.refused.append(NoAction(Reason.DELETED_HERE, label))
+        return
+    series.include(item.recurrence_id, draft)
+    if master is not None and label not in draft.items and not _exists(master, item):
+        draft.findings.notes.append(f"series may be outdated: it has no instance {label}")
+    series.put_instance(item, label, draft)
+
+
+def _is_deleted(item: Instance, label: str, draft: Draft) -> bool:
+    """An EXDATE of this instance goes only at a higher SEQUENCE (Q5)."""
+    master, asked = draft.master, item.recurrence_id
+    organizer = draft.stored.organizer
+    if organizer and is_buried(label, item.sequence, organizer.address, draft.context.memory):
+        return True
+    if master is None or asked is None or not recurrence.is_excluded(master, asked):
+        return False
+    return (item.sequence or 0) <= (draft.known(master, MASTER).sequence or 0)
+
+
+def _exists(master: Instance, item: Instance) -> bool:
+    asked = item.recurrence_id
+    return asked is not None and recurrence.is_askable(master) and recurrence.locate(master, asked) is not None
+
+
+def _clashes(content: CalendarObject, stored: CalendarObject, draft: Draft) -> dict[str, str]:
+    """Return new names for incoming TZIDs that untouched components use with other offsets (Q7)."""
+    stays = {id(part) for part in stored.calendar.components} & {id(item.component) for item in draft.items.values()}
+    used = zones.tzids(part for part in stored.calendar.components if id(part) in stays)
+    both = used & zones.tzids(item.component for item in content.instances)
+    return zones.clashes(stored.zones, content.zones, both, _first(content).year)
+
+
+def _written(content: CalendarObject, stored: CalendarObject, draft: Draft) -> Component:
+    calendar = settled(stored.calendar, draft.calendar())
+    if calendar.to_bytes() == stored.calendar.to_bytes():
+        return calendar
+    first = min(_first(content), _first(stored))
+    return settled(stored.calendar, zones.complete(calendar, stored.zones, content.zones, first))
+
+
+def _first(content: CalendarObject) -> date:
+    starts = [item.start for item in content.instances if item.start is not None]
+    return min((date(start.year, start.month, start.day) for start in starts), default=date(2026, 1, 1))

@@ -1,0 +1,148 @@
+"""A new version of a whole series: what of the stored overrides and exclusions outlives it (rules Q3, Q4)."""
+
+from imipd.memory import Revision, Tombstone
+
+from . import instance, merge, moment, recurrence, revision
+from .decision import Reason
+from .draft import MASTER, Draft, Target
+from .instance import Instance
+from .message import CalendarObject
+from .moment import Moment
+
+
+def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
+    """Put the Organizer's copy in the place of the stored series, with what is mine in it."""
+    old, before = draft.master, dict(draft.overrides)
+    draft.items.clear()
+    _put(master, MASTER, old, draft)
+    kept = {draft.label(held.recurrence_id): held for held in before.values()}
+    for item in content.overrides:
+        label = draft.label(item.recurrence_id)
+        held = kept.pop(label, None)
+        if held and draft.is_older(item, held, label):
+            draft.items[label] = held
+        else:
+            _put(item, label, held or old, draft)
+    for label, held in kept.items():
+        _outlive(label, held, master, old, draft)
+    if old is not None:
+        _keep_exclusions(master, old, draft)
+    bury(draft)
+
+
+def _put(item: Instance, label: str, held: Instance | None, draft: Draft) -> None:
+    """Set one component to the Organizer's version of it."""
+    if held is None:
+        draft.put(label, merge.invited(item, draft.context))
+        draft.applied(item, label, Reason.DETAILS_CHANGED)
+        return
+    rescheduled = merge.is_rescheduled(item, held, _times(item, held))
+    draft.put(label, merge.merged(item, held, draft.context, rescheduled=rescheduled))
+    draft.applied(item, label, Reason.RESCHEDULED if rescheduled else Reason.DETAILS_CHANGED)
+
+
+def _times(item: Instance, held: Instance) -> merge.Times:
+    """Return the times that the instance has until now: its own, or those that the series gives it."""
+    if item.recurrence_id is None or held.recurrence_id is not None or held.start is None:
+        return held.start, held.end
+    return recurrence.times_at(held, moment.in_form_of(item.recurrence_id, held.start))
+
+
+def put_instance(item: Instance, label: str, draft: Draft) -> None:
+    """Set one instance of a series that stays; its RECURRENCE-ID takes the form of the master's DTSTART (Q5, R7)."""
+    master, asked = draft.master, item.recurrence_id
+    start = master.component.one("DTSTART") if master else None
+    if start and master and master.start is not None and asked is not None:
+        found = recurrence.locate(master, asked) if recurrence.is_askable(master) else None
+        line = moment.line_like("RECURRENCE-ID", found or moment.in_form_of(asked, master.start), start)
+        item = instance.read(item.component.put("RECURRENCE-ID", [line]), draft.zones)
+    _put(item, label, draft.items.get(label) or master, draft)
+
+
+def _outlive(label: str, held: Instance, master: Instance, old: Instance | None, draft: Draft) -> None:
+    """Keep a stored override that the message does not bring, where it is newer or differs in what is mine (Q4)."""
+    new = draft.items[MASTER]
+    if draft.is_older(master, held, label):
+        excluded = held.recurrence_id is not None and recurrence.is_excluded(new, held.recurrence_id)
+        if not (excluded and held.status == "CANCELLED"):
+            draft.items[label] = held
+            include(held.recurrence_id, draft)
+        return
+    found = _still_there(held, old, new, draft)
+    if found is not None:
+        draft.put(label, merge.rebased(recurrence.derived(new, found), held, draft.context))
+
+
+def _still_there(held: Instance, old: Instance | None, new: Instance, draft: Draft) -> Moment | None:
+    asked = held.recurrence_id
+    if old is None or old.start is None or asked is None or not recurrence.is_askable(new):
+        return None
+    was = instance.read(recurrence.derived(old, moment.in_form_of(asked, old.start)), draft.zones)
+    return recurrence.locate(new, asked) if merge.differs_in_mine_alone(held, was, draft.context) else None
+
+
+def include(asked: Moment | None, draft: Draft) -> None:
+    """Take the EXDATE of one instance out of the master."""
+    master = draft.master
+    if asked is None or master is None or master.start is None or not recurrence.is_excluded(master, asked):
+        return
+    wanted = moment.in_form_of(asked, master.start)
+    kept = (
+        moment.filtered(line, draft.zones, lambda at: not moment.are_same(at, wanted))
+        for line in master.component.all("EXDATE")
+    )
+    draft.put(MASTER, master.component.put("EXDATE", [line for line in kept if line]))
+
+
+def exclude(asked: Moment | None, draft: Draft) -> Instance | None:
+    """Give the master an EXDATE for one instance and return it."""
+    master = draft.master
+    start = master.component.one("DTSTART") if master else None
+    if master is None or start is None or asked is None or master.start is None:
+        return master
+    line = moment.line_like("EXDATE", moment.in_form_of(asked, master.start), start)
+    return draft.put(MASTER, master.component.append([line]))
+
+
+def _keep_exclusions(master: Instance, old: Instance, draft: Draft) -> None:
+    """An attendee may exclude instances himself (RFC 6638 §3.2.2.1): that holds until a higher SEQUENCE (Q4)."""
+    if (master.sequence or 0) != (draft.known(old, MASTER).sequence or 0):
+        return
+    for at in old.exdates:
+        new = draft.items[MASTER]
+        found = recurrence.locate(new, at) if recurrence.is_askable(new) else None
+        if found is not None:
+            draft.items.pop(draft.label(found), None)
+            exclude(found, draft)
+
+
+def bury(draft: Draft) -> None:
+    """Call off what a CANCEL that came before its time has named (C1, C4)."""
+    for stone in draft.context.memory.tombstones:
+        asked = moment.of_label(stone.recurrence_id)
+        organizer = draft.stored.organizer
+        if asked is None or organizer is None or stone.party != organizer.address:
+            continue
+        target = draft.target(asked)
+        if isinstance(target, Target) and _stands_against(stone, target, draft):
+            _bury_one(stone, target, draft)
+
+
+def _stands_against(stone: Tombstone, target: Target, draft: Draft) -> bool:
+    held = draft.items.get(target.label) or draft.items.get(MASTER)
+    if held is None:
+        return False
+    said = Revision(stone.party, target.label, stone.sequence, stone.dtstamp, None)
+    return not revision.organizer_is_stale(said, draft.known(held, target.label))
+
+
+def _bury_one(stone: Tombstone, target: Target, draft: Draft) -> None:
+    if draft.context.policy.cancelled == "delete":
+        draft.items.pop(target.label, None)
+        exclude(target.item.recurrence_id, draft)
+        return
+    part = target.item.component.set("STATUS", "CANCELLED")
+    part = part.set("SEQUENCE", str(max(stone.sequence, target.item.sequence or 0)))
+    said = Revision(stone.party, target.label, stone.sequence, stone.dtstamp, None)
+    lines = [revision.remember(line, said) for line in part.all("ORGANIZER")]
+    draft.put(target.label, part.put("ORGANIZER", lines))

@@ -1,0 +1,201 @@
+"""Time zones of one calendar (RFC 5545 §3.6.5): its own VTIMEZONEs first, then IANA and Windows names (G12, Q7).
+
+icalendar 7.3.0 keeps VTIMEZONEs in a process-wide cache where the first definition wins, so one mail could move the
+meetings of the next. Definitions are therefore read by dateutil, which keeps nothing, and belong to one calendar.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import count
+from zoneinfo import ZoneInfo, available_timezones
+
+from dateutil.tz import tzical
+from icalendar import Timezone
+from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
+
+from .lines import Component, Line, MalformedError, component, of_text, written
+
+MAX_OBSERVANCES = 200
+_OBSERVANCE = ("DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME", "RRULE", "RDATE")
+_YEARLY = re.compile(
+    r"(?=.*FREQ=YEARLY)(?!.*BY(HOUR|MINUTE|SECOND)=\d*,)(?!.*INTERVAL=0*(;|$))[A-Z0-9=;,+:-]{1,200}", re.IGNORECASE
+)
+_OFFSET = re.compile(r"[+-](0\d|1\d|2[0-3])[0-5]\d([0-5]\d)?")
+
+
+class Zones:
+    """The time zones that the TZIDs of one calendar mean."""
+
+    def __init__(self, calendar: Component) -> None:
+        self._defined = definitions(calendar)
+        self._read: dict[str, tzinfo] = {}
+
+    def before(self, other: "Zones") -> "Zones":
+        """Return both calendars' zones; where both define a TZID, this one's definition."""
+        both = Zones.__new__(Zones)
+        both._defined = {**other._defined, **self._defined}
+        both._read = {}
+        return both
+
+    def zone(self, tzid: str) -> tzinfo | None:
+        """Return what `tzid` means in this calendar; None where nothing tells."""
+        if tzid not in self._read:
+            zone = self._of_definition(tzid) or named(tzid)
+            if zone is None:
+                return None
+            self._read[tzid] = zone
+        return self._read[tzid]
+
+    def _of_definition(self, tzid: str) -> tzinfo | None:
+        return _interpreted(self._defined[tzid]) if tzid in self._defined else None
+
+    def definition(self, tzid: str, first: date) -> Component | None:
+        """Return the VTIMEZONE of `tzid`: this calendar's own, else one made for times from `first` on."""
+        if tzid in self._defined and self._of_definition(tzid):
+            return self._defined[tzid]
+        zone = named(tzid)
+        return None if zone is None else _generated(zone, tzid, first.year)
+
+    def agrees(self, other: "Zones", mine: str, theirs: str, year: int) -> bool:
+        """Return whether two TZIDs, each in its own calendar, have the same offsets throughout `year` and the next."""
+        one, two = self.zone(mine), other.zone(theirs)
+        if one is None or two is None or one is two:
+            return True
+        start = datetime(year, 1, 1, tzinfo=UTC)
+        noons = (start + timedelta(hours=12 * step) for step in range(2 * 730))
+        return all(at.astimezone(one).utcoffset() == at.astimezone(two).utcoffset() for at in noons)
+
+    def free_name(self, tzid: str, incoming: "Zones", year: int) -> str:
+        """Return the name under which an incoming zone stands here already, else one that is not taken."""
+        names = (f"{tzid} ({number})" for number in count(2))
+        return next(name for name in names if name not in self._defined or self.agrees(incoming, name, tzid, year))
+
+
+def definitions(calendar: Component) -> Mapping[str, Component]:
+    """Return the VTIMEZONEs of a calendar by TZID. Raises MalformedError."""
+    found: dict[str, Component] = {}
+    for zone in calendar.components:
+        names = zone.all("TZID") if zone.name == "VTIMEZONE" else ()
+        if names:
+            found.setdefault(names[0].value, zone)
+    return found
+
+
+def named(tzid: str) -> ZoneInfo | None:
+    """Return the IANA time zone of an IANA or Windows name, also behind a vendor's prefix (``/x.org/Europe/Rome``)."""
+    name = WINDOWS_TO_OLSON.get(tzid, tzid)
+    parts = name.strip("/").split("/")
+    for start in range(len(parts)):
+        candidate = "/".join(parts[start:])
+        if candidate in _iana():
+            return ZoneInfo(candidate)
+    return None
+
+
+@lru_cache(maxsize=1)
+def _iana() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def _interpreted(definition: Component) -> tzinfo | None:
+    """Read a VTIMEZONE; None where it cannot be read, or would take unbounded time to ask."""
+    observances = [part for part in definition.components if part.name in ("STANDARD", "DAYLIGHT")]
+    if not observances or len(observances) > MAX_OBSERVANCES or not all(map(_is_sane, observances)):
+        return None
+    # dateutil 2.9.0 refuses properties that it does not know: it gets those that it needs.
+    kept = [part.with_content(line for line in part.lines if line.name in _OBSERVANCE) for part in observances]
+    zone = component("VTIMEZONE", [written("TZID", "zone"), *kept])
+    try:
+        return tzical(io.StringIO(_plain(zone))).get()
+    except Exception:  # noqa: BLE001  a hostile VTIMEZONE: whatever dateutil raises, it cannot be read
+        return None
+
+
+def _is_sane(observance: Component) -> bool:
+    try:
+        offsets = [line.value for name in ("TZOFFSETFROM", "TZOFFSETTO") for line in observance.all(name)]
+        rules = [line.value for line in observance.all("RRULE")]
+    except MalformedError:
+        return False
+    return all(map(_OFFSET.fullmatch, offsets)) and len(rules) <= 1 and all(map(_YEARLY.fullmatch, rules))
+
+
+def _plain(zone: Component) -> str:
+    rows = [f"BEGIN:{zone.name}", *(line.text for line in zone.lines)]
+    rows += [_plain(part) for part in zone.components]
+    return "\n".join([*rows, f"END:{zone.name}"])
+
+
+@lru_cache(maxsize=64)
+def _generated(zone: ZoneInfo, tzid: str, year: int) -> Component:
+    made = Timezone.from_tzinfo(zone, tzid, first_date=date(year, 1, 1), last_date=date(max(year + 11, 2038), 1, 1))
+    return _own(made)
+
+
+def _own(made: Timezone) -> Component:
+    parts: list[Line | Component] = [written("TZID", str(made["TZID"]))]
+    for part in made.subcomponents:
+        rows = [str(row) for row in part.content_lines(sorted=False)][1:]
+        parts.append(component(part.name or "", [of_text(row) for row in rows if row and not row.startswith("END:")]))
+    return component("VTIMEZONE", parts)
+
+
+def tzids(parts: Iterable[Component]) -> set[str]:
+    """Return every TZID that the lines of these components use."""
+    found: set[str] = set()
+    for part in parts:
+        found |= {line.parameter("TZID") for line in part.lines if "TZID=" in line.text.upper() and _readable(line)}
+        found |= tzids(part.components)
+    return found - {""}
+
+
+def _readable(line: Line) -> bool:
+    try:
+        return bool(line.parameter("TZID"))
+    except MalformedError:
+        return False
+
+
+def clashes(stored: Zones, incoming: Zones, both: Iterable[str], year: int) -> dict[str, str]:
+    """Return a new name for each incoming TZID that means other offsets where it is stored (Q7)."""
+    other = (tzid for tzid in both if not stored.agrees(incoming, tzid, tzid, year))
+    return {tzid: stored.free_name(tzid, incoming, year) for tzid in other}
+
+
+def renamed(part: Component, names: Mapping[str, str]) -> Component:
+    """Return a component with other TZIDs, its VTIMEZONEs included."""
+    content: list[Line | Component] = []
+    for item in part.content:
+        if isinstance(item, Component):
+            content.append(renamed(item, names))
+        elif part.name == "VTIMEZONE" and item.name == "TZID":
+            content.append(written("TZID", names.get(item.value, item.value)))
+        else:
+            content.append(_renamed_line(item, names))
+    return part.with_content(content)
+
+
+def _renamed_line(line: Line, names: Mapping[str, str]) -> Line:
+    if "TZID=" not in line.text.upper() or not _readable(line) or line.parameter("TZID") not in names:
+        return line
+    parameters = line.parameters
+    parameters["TZID"] = names[line.parameter("TZID")]
+    return written(line.name, line.value, parameters)
+
+
+def complete(calendar: Component, stored: Zones, incoming: Zones, first: date) -> Component:
+    """Return the calendar with the VTIMEZONE of every TZID in use and of no other (Q7, G12).
+
+    A definition that is stored stays, unless the incoming one means other offsets.
+    """
+    others = [part for part in calendar.components if part.name != "VTIMEZONE"]
+    found: list[Component] = []
+    for tzid in sorted(tzids(others)):
+        agreed = stored.agrees(incoming, tzid, tzid, first.year)
+        sources = (stored, incoming) if agreed else (incoming, stored)
+        offered = (source.definition(tzid, first) for source in sources)
+        found += [definition for definition in offered if definition][:1]
+    return calendar.with_content([*calendar.lines, *found, *others])

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from imipd.memory import Memory, Revision, Tombstone
 
+MEMORY_DAYS = 90
+"""How long revisions and tombstones are kept, whatever becomes of their entries."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -51,7 +54,10 @@ class Ledger(Protocol):
     """Where entries are kept. Every method may raise `LedgerError`."""
 
     def recall(self, account: str, uid: str) -> Memory:
-        """Return what completed entries of this account leave to remember of `uid`."""
+        """Return what completed entries of this account left to remember of `uid`.
+
+        For each party and instance one revision, the latest by `Entry.time`, and one tombstone a SEQUENCE.
+        """
 
     def find(self, digest: str, recipient: str) -> Recorded | None:
         """Return the entry for this message and recipient, intended or completed."""
@@ -60,16 +66,19 @@ class Ledger(Protocol):
         """Write down what is about to be done; takes the place of an entry with the same key."""
 
     def complete(self, entry: Entry) -> None:
-        """Write down what was done; takes the place of an entry with the same key."""
+        """Write down what was done; takes the place of an entry with the same key.
+
+        What it leaves to remember stays, even where the entry is written anew. Its postponement is cleared.
+        """
 
     def postpone(self, digest: str, recipient: str, now: datetime, why: str) -> datetime:
         """Note that a message could not be finished now and return when that was noted first."""
 
     def log(self, query: "Query") -> tuple[Recorded, ...]:
-        """Return the entries that match, newest first."""
+        """Return the entries that match, newest first; without `former`, which `find` returns."""
 
     def prune(self, now: datetime) -> int:
-        """Forget what is older than its time and return how many entries went."""
+        """Forget entries after `keep_days` and memory after `MEMORY_DAYS`; return how many entries went."""
 
     def close(self) -> None:
         """Let go of the database."""

@@ -1,0 +1,132 @@
+"""The ledger in a database: SQLite for one node, PostgreSQL for several.
+
+The rule here: each call is one transaction, and what is safe when several nodes do it at once is left to the
+database (one upsert, never read-then-write).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from imipd.memory import Memory, Revision, Tombstone
+
+from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded
+from .database import Database, open_database
+from .rows import Row, remembered, to_recorded, to_row
+from .schema import bring_up_to_date
+from .tables import ENTRY, POSTPONED, REVISION, TOMBSTONE
+
+
+def open_ledger(url: str, *, keep_days: int = 30) -> Ledger:
+    """Return the ledger at `url` with its tables up to date; raise LedgerError where that cannot be."""
+    database = open_database(url)
+    try:
+        bring_up_to_date(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return SqlLedger(database, keep_days)
+
+
+class SqlLedger:
+    """A `Ledger` in a database that is held open; any thread may use it."""
+
+    def __init__(self, database: Database, keep_days: int) -> None:
+        self._database = database
+        self._keep = timedelta(days=keep_days)
+
+    def recall(self, account: str, uid: str) -> Memory:
+        with self._database.reading() as connection:
+            revisions = _of(connection, REVISION, account, uid)
+            tombstones = _of(connection, TOMBSTONE, account, uid)
+        return Memory(
+            tuple(Revision(**row) for row in revisions),
+            tuple(Tombstone(**row) for row in tombstones),
+        )
+
+    def find(self, digest: str, recipient: str) -> Recorded | None:
+        query = select(ENTRY).where(*_key(ENTRY, digest, recipient))
+        with self._database.reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        return None if row is None else to_recorded(row)
+
+    def intend(self, entry: Entry) -> None:
+        with self._database.writing() as connection:
+            _put(connection, ENTRY, [to_row(entry, completed=False)])
+
+    def complete(self, entry: Entry) -> None:
+        with self._database.writing() as connection:
+            _put(connection, ENTRY, [to_row(entry, completed=True)])
+            _put(connection, REVISION, remembered(entry.revisions, entry))
+            _put(connection, TOMBSTONE, remembered(entry.tombstones, entry))
+            connection.execute(delete(POSTPONED).where(*_key(POSTPONED, entry.digest, entry.recipient)))
+
+    def postpone(self, digest: str, recipient: str, now: datetime, why: str) -> datetime:
+        row = {"digest": digest, "recipient": recipient, "first_time": now, "last_time": now, "why": why}
+        with self._database.writing() as connection:
+            note = _insert(connection, POSTPONED).values(**row, attempts=1)
+            again = {"last_time": now, "why": why, "attempts": POSTPONED.c.attempts + 1}
+            upsert = note.on_conflict_do_update(index_elements=["digest", "recipient"], set_=again)
+            first: datetime = connection.execute(upsert.returning(POSTPONED.c.first_time)).scalar_one()
+        return first
+
+    def log(self, query: Query) -> tuple[Recorded, ...]:
+        # Without the former objects: a thousand of them may be a gigabyte.
+        columns = [column for column in ENTRY.c if column is not ENTRY.c.former]
+        newest_first = (ENTRY.c.time.desc(), ENTRY.c.number.desc())
+        statement = select(*columns).where(*_matching(query)).order_by(*newest_first).limit(query.limit)
+        with self._database.reading() as connection:
+            return tuple(to_recorded(row) for row in connection.execute(statement).mappings())
+
+    def prune(self, now: datetime) -> int:
+        activity, memory = now - self._keep, now - timedelta(days=MEMORY_DAYS)
+        with self._database.writing() as connection:
+            went = connection.execute(delete(ENTRY).where(ENTRY.c.time < activity))
+            # Not first_time: a mail that still comes again must not start its patience anew.
+            connection.execute(delete(POSTPONED).where(POSTPONED.c.last_time < activity))
+            connection.execute(delete(REVISION).where(REVISION.c.time < memory))
+            connection.execute(delete(TOMBSTONE).where(TOMBSTONE.c.time < memory))
+        return went.rowcount
+
+    def close(self) -> None:
+        self._database.engine.dispose()
+
+
+def _of(connection: Connection, table: Table, account: str, uid: str) -> list[Row]:
+    """Return what `table` remembers, oldest first."""
+    place = {"account", "uid", "time"}
+    columns = [column for column in table.c if column.name not in place]
+    query = select(*columns).where(table.c.account == account, table.c.uid == uid).order_by(table.c.time, *columns)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _key(table: Table, digest: str, recipient: str) -> tuple[ColumnElement[bool], ...]:
+    return table.c.digest == digest, table.c.recipient == recipient
+
+
+def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+    """Write rows; one with the same key is replaced, but nothing remembered by what is older."""
+    if not rows:
+        return
+    statement = _insert(connection, table)
+    key = ["digest", "recipient"] if table is ENTRY else [column.name for column in table.primary_key]
+    rest = {name: statement.excluded[name] for name in rows[0] if name not in key}
+    newer = None if table is ENTRY else statement.excluded.time >= table.c.time
+    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=rest, where=newer), rows)
+
+
+def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+def _matching(query: Query) -> list[ColumnElement[bool]]:
+    wanted = []
+    if query.recipient is not None:
+        wanted.append(ENTRY.c.recipient == query.recipient)
+    if query.uid is not None:
+        wanted.append(ENTRY.c.uid == query.uid)
+    if query.since is not None:
+        wanted.append(ENTRY.c.time >= query.since)
+    return wanted

@@ -1,0 +1,59 @@
+"""The content of one mail as it comes after DATA: its end, its dots, and how much is kept (RFC 5321 §4.5.2).
+
+Sans-IO: blocks of bytes go in, however the network cut them. Only CRLF ends a line: a bare CR or LF neither
+ends the content nor begins a line (RFC 5321 §2.3.8, §4.1.1.4), so a mail cannot smuggle a second one.
+"""
+
+END = b"\r\n.\r\n"
+_STUFFED = b"\r\n."
+_BEGINNINGS = tuple(END[:length] for length in range(len(END) - 1, 0, -1))
+
+
+class Content:
+    """Content that is still arriving; the first `limit` bytes are kept, the others only counted."""
+
+    def __init__(self, limit: int) -> None:
+        self.size = 0
+        """Bytes received so far, dots undone."""
+        self.rest: bytes | None = None
+        """What followed the end (pipelined commands, RFC 2920); None while the end has not come."""
+        self._limit = limit
+        self._kept: list[bytes] = []
+        # The CRLF of the DATA line begins the content's first line, so an empty mail is ".CRLF"
+        # (RFC 5321 §4.1.1.4); it is not part of the content and is taken off again in `_keep`.
+        self._undecided = b"\r\n"
+        self._begun = False
+
+    @property
+    def oversize(self) -> bool:
+        """Whether more than the limit has come."""
+        return self.size > self._limit
+
+    def feed(self, block: bytes) -> None:
+        """Take the next bytes from the wire, in pieces of any length."""
+        received = self._undecided + block
+        end = received.find(END)
+        if end >= 0:
+            self._keep(received[: end + 2])
+            self.rest = received[end + len(END) :]
+            return
+        # What may yet turn out to be the end, or a stuffed dot, waits for the next block.
+        self._undecided = next((b for b in _BEGINNINGS if received.endswith(b)), b"")
+        self._keep(received[: len(received) - len(self._undecided)])
+
+    def take(self) -> bytes:
+        """Return what was kept and let go of it, so that a mail is held once only."""
+        kept, self._kept = b"".join(self._kept), []
+        return kept
+
+    def _keep(self, received: bytes) -> None:
+        if not received:
+            return
+        # The first dot of a line is never content (RFC 5321 §4.5.2).
+        text = received.replace(_STUFFED, b"\r\n")
+        if not self._begun:
+            self._begun, text = True, text[2:]
+        room = self._limit - self.size
+        if room > 0:
+            self._kept.append(text[:room])
+        self.size += len(text)

@@ -1,0 +1,29 @@
+"""SMTP: after DATA one answer for all recipients (RFC 5321 §4.1.1.4).
+
+A mail that is done for some recipients only comes again for all: delivering twice changes nothing.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+from imipd.envelope import TRY_AGAIN, Serves, Status
+
+from . import DeliverInThread, Listener, Settings
+from .dialog import Dialog
+from .listener import SocketListener
+from .reception import Reception
+
+
+def listener(listen: Sequence[str], serves: Serves, deliver: DeliverInThread, settings: Settings) -> Listener:
+    """Return a listener for SMTP; `serves` is called in the event loop, so it must not wait for anything."""
+    dialog = partial(SmtpDialog, Reception(serves, deliver, settings), "ESMTP imipd")
+    return SocketListener(listen, dialog, settings)
+
+
+class SmtpDialog(Dialog):
+    """A connection that speaks SMTP."""
+
+    def answers(self, statuses: Sequence[Status]) -> Sequence[Status]:
+        """Return the answer for all: done or refused when all are (the next hop's word), else 451."""
+        classes = {status.code // 100 for status in statuses}
+        return statuses[:1] if classes in ({2}, {5}) else [TRY_AGAIN]

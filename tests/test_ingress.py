@@ -1,0 +1,422 @@
+"""What talks cannot show: draining, limits of connections and memory, sockets, content cut anywhere."""
+
+import asyncio
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from smtplib import LMTP, SMTP
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from imipd.envelope import DONE, Envelope, Status
+from imipd.ingress import Listener, Settings, lmtp, smtp
+from imipd.ingress.content import Content
+from imipd.ingress.threads import DeliveryThreads
+
+MAIL = b"Subject: hello\r\n\r\nbody\r\n"
+ENVELOPE = b"LHLO c\r\nMAIL FROM:<bob@example.net>\r\nRCPT TO:<ok@example.org>\r\nDATA\r\n"
+HOST = Settings(hostname="imipd.example.org")
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @wraps(test)
+    def run(**arguments: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(**arguments), 20))
+
+    return run
+
+
+class Gate:
+    """A gateway that delivers when the test says so, and counts how many deliver at a time."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Semaphore(0)
+        self.go_on = threading.Event()
+        self.mails: list[Envelope] = []
+        self.most = 0
+        self._now = 0
+        self._lock = threading.Lock()
+
+    def deliver(self, envelope: Envelope) -> tuple[Status, ...]:
+        """Wait for `go_on`."""
+        with self._lock:
+            self._now += 1
+            self.most = max(self.most, self._now)
+        self.begun.release()
+        self.go_on.wait(10)
+        with self._lock:
+            self._now -= 1
+            self.mails.append(envelope)
+        return (DONE,) * len(envelope.recipients)
+
+    async def wait_until_begun(self) -> None:
+        """Return when one more mail is being delivered."""
+        assert await asyncio.to_thread(self.begun.acquire, True, 10)
+
+
+@asynccontextmanager
+async def listening(
+    gate: Gate, settings: Settings = HOST, workers: int = 2, listen: str = "127.0.0.1:0"
+) -> AsyncIterator[Listener]:
+    """Yield a listener for LMTP that has started."""
+    threads = DeliveryThreads(gate.deliver, workers)
+    listener = lmtp.listener([listen], lambda _: True, threads, settings)
+    await listener.start()
+    try:
+        yield listener
+    finally:
+        gate.go_on.set()
+        await listener.drain(5)
+        threads.close()
+
+
+class Client:
+    """A peer of LMTP that says and hears lines."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def of(cls, listener: Listener) -> "Client":
+        """Connect to the first address of a listener."""
+        host, _, port = listener.addresses[0].rpartition(":")
+        return cls(*await asyncio.open_connection(host, int(port)))
+
+    async def hears(self, *answers: str) -> None:
+        """Demand these answers next, ``""`` for the end of the connection."""
+        for answer in answers:
+            line = (await asyncio.wait_for(self._reader.readline(), 10)).decode()
+            assert line.startswith(answer)
+            assert bool(line) == bool(answer)
+
+    async def begins(self) -> None:
+        """Send everything up to the content."""
+        self.writer.write(ENVELOPE)
+        await self.hears("220", "250-", "250-", "250-", "250-", "250 ", "250", "250", "354")
+
+    async def sends(self) -> None:
+        """Send a whole mail, without waiting for its answer."""
+        await self.begins()
+        self.writer.write(MAIL + b".\r\n")
+
+
+# -- Draining ----------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_drain_finishes_and_answers_the_mail_in_hand() -> None:
+    """A mail that is being delivered is answered 250, then its peer hears 421."""
+    gate = Gate()
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.sends()
+        await gate.wait_until_begun()
+        draining = asyncio.create_task(listener.drain(10))
+        await asyncio.sleep(0.05)
+        assert not draining.done()
+        gate.go_on.set()
+        await client.hears("250 2.0.0", "421 4.3.2", "")
+        assert await draining
+
+
+@in_loop
+async def test_drain_lets_a_peer_finish_its_content() -> None:
+    """A mail of which half has come is taken to its end."""
+    gate = Gate()
+    gate.go_on.set()
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.begins()
+        client.writer.write(MAIL)
+        draining = asyncio.create_task(listener.drain(10))
+        await asyncio.sleep(0.05)
+        client.writer.write(b".\r\n")
+        await client.hears("250 2.0.0", "421 4.3.2", "")
+        assert await draining
+        assert gate.mails[0].content == MAIL
+
+
+@in_loop
+async def test_drain_answers_a_mail_that_breaks() -> None:
+    """A defect during the drain is 451, then 421."""
+    gate = Gate()
+    gate.mails = None  # type: ignore[assignment]
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.sends()
+        await gate.wait_until_begun()
+        draining = asyncio.create_task(listener.drain(10))
+        await asyncio.sleep(0.05)
+        gate.go_on.set()
+        await client.hears("451 4.3.0", "421 4.3.2", "")
+        assert await draining
+
+
+@in_loop
+async def test_drain_dismisses_idle_peers_and_takes_no_new_ones() -> None:
+    """A peer between two commands hears 421; nobody can connect any more."""
+    async with listening(Gate()) as listener:
+        idle = await Client.of(listener)
+        await idle.hears("220")
+        host, port = listener.addresses[0].split(":")
+        assert await listener.drain(5)
+        await idle.hears("421 4.3.2", "")
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection(host, int(port))
+
+
+@in_loop
+async def test_drain_begins_no_mail_that_was_sent_ahead() -> None:
+    """The mail after the one in hand is left to the MTA, though its commands have come already."""
+    gate = Gate()
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.sends()
+        client.writer.write(ENVELOPE + MAIL + b".\r\n")
+        await gate.wait_until_begun()
+        draining = asyncio.create_task(listener.drain(10))
+        await asyncio.sleep(0.05)
+        gate.go_on.set()
+        await client.hears("250 2.0.0", "421 4.3.2", "")
+        assert await draining
+        assert len(gate.mails) == 1
+
+
+@in_loop
+async def test_drain_cuts_off_what_takes_too_long() -> None:
+    """After the timeout the connection closes without an answer, so the MTA keeps the mail."""
+    gate = Gate()
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.sends()
+        await gate.wait_until_begun()
+        assert not await listener.drain(0.05)
+        await client.hears("")
+
+
+# -- Many at a time ----------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_mails_are_delivered_side_by_side_in_bounded_threads() -> None:
+    """Six mails and three threads: three at a time, all answered."""
+    gate = Gate()
+    async with listening(gate, workers=3) as listener:
+        clients = [await Client.of(listener) for _ in range(6)]
+        for client in clients:
+            await client.sends()
+        for _ in range(3):
+            await gate.wait_until_begun()
+        gate.go_on.set()
+        for client in clients:
+            await client.hears("250 2.0.0")
+        assert gate.most == 3
+        assert len(gate.mails) == 6
+
+
+@in_loop
+async def test_one_connection_too_many_hears_421() -> None:
+    """The third of two is sent away; when one has gone there is room again."""
+    async with listening(Gate(), Settings(hostname="h", connections=2)) as listener:
+        first, second = await Client.of(listener), await Client.of(listener)
+        await first.hears("220")
+        await second.hears("220")
+        await (await Client.of(listener)).hears("421 4.3.2", "")
+        first.writer.write(b"QUIT\r\n")
+        await first.hears("221", "")
+        await (await Client.of(listener)).hears("220")
+
+
+@in_loop
+async def test_silent_peers_hear_421() -> None:
+    """Who says nothing is sent away, within the content too; who waits for our answer is not."""
+    gate = Gate()
+    async with listening(gate, Settings(hostname="h", idle=0.2)) as listener:
+        silent, halfway, waiting = [await Client.of(listener) for _ in range(3)]
+        await waiting.sends()
+        await halfway.begins()
+        await silent.hears("220", "421 4.4.2", "")
+        await halfway.hears("421 4.4.2", "")
+        await asyncio.sleep(0.2)
+        gate.go_on.set()
+        await waiting.hears("250 2.0.0", "421 4.4.2", "")
+
+
+@in_loop
+async def test_slow_content_is_not_silence() -> None:
+    """A mail may take longer than the timeout as long as it goes on coming."""
+    gate = Gate()
+    gate.go_on.set()
+    async with listening(gate, Settings(hostname="h", idle=0.3)) as listener:
+        client = await Client.of(listener)
+        await client.begins()
+        for _ in range(5):
+            client.writer.write(b"a line\r\n")
+            await asyncio.sleep(0.1)
+        client.writer.write(b".\r\n")
+        await client.hears("250 2.0.0")
+
+
+@in_loop
+async def test_a_mail_that_waits_is_dropped_with_its_connection() -> None:
+    """Nothing is delivered for a peer who has gone before a thread was free: it sends the mail again."""
+    gate = Gate()
+    async with listening(gate, workers=1) as listener:
+        first, second = await Client.of(listener), await Client.of(listener)
+        await first.sends()
+        await gate.wait_until_begun()
+        await second.sends()
+        await asyncio.sleep(0.05)
+        second.writer.close()
+        await asyncio.sleep(0.05)
+        gate.go_on.set()
+        await first.hears("250")
+    assert len(gate.mails) == 1
+
+
+# -- Sockets -----------------------------------------------------------------------------------------------
+
+
+@in_loop
+async def test_unix_socket_comes_and_goes(tmp_path: Path) -> None:
+    """The socket has the mode of the settings, replaces a stale file, and is removed at the end."""
+    path = tmp_path / "lmtp.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    async with listening(Gate(), Settings(hostname="h", socket_mode=0o600), listen=f"unix:{path}") as listener:
+        assert listener.addresses == (f"unix:{path}",)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+@in_loop
+async def test_unix_socket_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    """A second listener fails, and does not remove what it could not have."""
+    listen = f"unix:{tmp_path}/lmtp.sock"
+    async with listening(Gate(), listen=listen) as first:
+        with pytest.raises(OSError, match=r"unix:.*lmtp\.sock: Address already in use"):
+            await lmtp.listener([listen], bool, None, HOST).start()  # type: ignore[arg-type]
+        assert stat.S_IMODE(Path(tmp_path, "lmtp.sock").stat().st_mode) == 0o660
+        assert first.addresses == (listen,)
+
+
+@in_loop
+async def test_unix_socket_of_a_successor_is_left_alone(tmp_path: Path) -> None:
+    """Who ends does not remove the socket that another has put in its place."""
+    path = tmp_path / "lmtp.sock"
+    async with listening(Gate(), listen=f"unix:{path}"):
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(str(path))
+    assert path.exists()
+
+
+@in_loop
+async def test_start_opens_every_socket_or_none(tmp_path: Path) -> None:
+    """A bad second address closes the first."""
+    path = tmp_path / "lmtp.sock"
+    for bad in ("127.0.0.1", "127.0.0.1:x", ":2424", f"unix:{tmp_path}/no/such.sock"):
+        with pytest.raises((OSError, ValueError)):
+            await lmtp.listener([f"unix:{path}", bad], bool, None, HOST).start()  # type: ignore[arg-type]
+        assert not path.exists()
+
+
+def test_standard_clients_get_through(tmp_path: Path) -> None:
+    """smtplib delivers by LMTP over a unix socket and by SMTP, a lone dot included."""
+    gate = Gate()
+    gate.go_on.set()
+
+    async def serve_both() -> None:
+        threads = DeliveryThreads(gate.deliver, 1)
+        path = tmp_path / "s"
+        by_lmtp = lmtp.listener([f"unix:{path}"], lambda _: True, threads, HOST)
+        by_smtp = smtp.listener(["127.0.0.1:0"], lambda _: True, threads, HOST)
+        await by_lmtp.start()
+        await by_smtp.start()
+        host, _, port = by_smtp.addresses[0].rpartition(":")
+        await asyncio.to_thread(_send, LMTP, str(path))
+        await asyncio.to_thread(_send, SMTP, host, int(port))
+        assert await by_lmtp.drain(5)
+        assert await by_smtp.drain(5)
+
+    asyncio.run(serve_both())
+    assert [mail.content for mail in gate.mails] == [b"\r\n.\r\nbody\r\n"] * 2
+
+
+def _send(protocol: type[SMTP], host: str, port: int = 0) -> None:
+    with protocol(host, port) as client:
+        client.sendmail("bob@example.net", ["ok@example.org"], b"\r\n.\r\nbody\r\n")
+
+
+# -- Content -----------------------------------------------------------------------------------------------
+
+WIRE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."]), max_size=40).map(b"".join)
+
+
+@given(wire=WIRE, cuts=st.lists(st.integers(1, 7), min_size=1, max_size=20), limit=st.integers(0, 50))
+@example(wire=b"\r\n..\r\n", cuts=[1], limit=50)
+def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], limit: int) -> None:
+    """Cut anywhere, the content, its length and what follows are as of one piece, and as the RFC says."""
+    sent = wire + b"\r\n.\r\nQUIT\r\n"
+    lines, _, rest = (b"\r\n" + sent).partition(b"\r\n.\r\n")
+    expected = b"\r\n".join(line[line[:1] == b"." :] for line in (lines + b"\r\n").split(b"\r\n"))[2:]
+    content = Content(limit)
+    position = 0
+    for cut in (cuts * len(sent))[: len(sent)]:
+        if content.rest is not None:
+            break
+        content.feed(sent[position : position + cut])
+        position += cut
+    assert content.rest is not None
+    assert content.rest + sent[position:] == rest
+    assert (content.size, content.oversize) == (len(expected), len(expected) > limit)
+    assert content.take() == expected[:limit]
+
+
+GROWTH = """
+import asyncio, resource, sys
+from imipd.envelope import DONE
+from imipd.ingress import Settings, lmtp
+
+async def deliver(envelope):
+    assert envelope.oversize and len(envelope.content) == 5_000_000
+    return (DONE,) * len(envelope.recipients)
+
+async def talk():
+    listener = lmtp.listener(["127.0.0.1:0"], lambda _: True, deliver, Settings("h", size=5_000_000))
+    await listener.start()
+    reader, writer = await asyncio.open_connection(*listener.addresses[0].split(":"))
+    writer.write(b"LHLO c\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<a@b>\\r\\nDATA\\r\\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    block = b"a" * 1_000_000
+    for _ in range(200):
+        writer.write(block)
+        await writer.drain()
+    writer.write(b"\\r\\n.\\r\\nQUIT\\r\\n")
+    answers = (await reader.read()).splitlines()
+    assert answers[-2:] == [b"250 2.0.0 Ok", b"221 2.0.0 Bye"], answers
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+asyncio.run(talk())
+"""
+
+
+def test_memory_is_bounded_by_the_limit() -> None:
+    """200 MB without a line end, of which 5 MB are kept, cost less than 30 MB."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout.split()[-1]) < 30_000

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from .decision import Error, Reason
+from .decision import Error, NoAction, Reason
 from .instance import Instance
 from .lines import MalformedError
 from .message import LIMITS, ItipMessage, Limits, parse
@@ -34,7 +34,7 @@ class Unprocessed:
 
     method: str | None
     uid: str | None
-    decision: Error
+    decision: Error | NoAction
 
 
 def gather(parts: Sequence[CalendarPart], limits: Limits = LIMITS) -> tuple[ItipMessage | Unprocessed, ...]:

@@ -73,22 +73,18 @@ class Principal:
 
 def discover(wire: Wire) -> Principal:
     """Find the account's principal and its own calendars. Raises each `StoreError` but ConflictError."""
-    here_path, here = _start(wire)
-    path, principal = _principal(wire, here_path, here)
+    start, here = _start(wire)
+    path, principal = _principal(wire, start, here)
     homes = [wire.path_of(href, path) for href in principal.hrefs(HOME_SET)]
-    if not homes or not any(_related(here_path, other) for other in (path, *homes)):
-        found = _pointed_at(wire, here_path, here)
-    else:
-        found = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
-    collections = {path: _collection(path, resource) for path, resource in found if _usable(resource)}
-    if not collections:
-        raise NoCalendarError(f"{here_path}: the account has no calendar of its own that it may write to")
+    if not homes or not any(_related(start, other) for other in (path, *homes)):
+        # One login for several people: what the URL names counts, not what belongs to the login.
+        pointed = _usable(_pointed_at(wire, start, here))
+        if pointed or not _owned(here, (path,)):
+            return Principal((), _some(pointed, start), None)
+    listed = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
     addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
-    return Principal(
-        tuple(dict.fromkeys(addresses)),
-        tuple(collections[path] for path in sorted(collections)),
-        _default(wire, path, principal),
-    )
+    default = _default(wire, path, principal)
+    return Principal(tuple(dict.fromkeys(addresses)), _some(_usable(listed), start), default)
 
 
 def _start(wire: Wire) -> tuple[str, Resource]:
@@ -154,22 +150,28 @@ def _default(wire: Wire, path: str, principal: Resource) -> str | None:
     return None
 
 
-def _usable(resource: Resource) -> bool:
-    """Return whether it is a calendar that the account may write to; without a privilege set, that it may."""
-    types = resource.names(TYPE)
-    privileges = resource.names(PRIVILEGES)
-    return CALENDAR in types and not types & NOT_OURS and (not privileges or bool(privileges & WRITABLE))
+def _usable(found: Iterable[tuple[str, Resource]]) -> list[Collection]:
+    """Return the calendars that the account may write to; one without a privilege set counts as such."""
+    usable = []
+    for path, resource in found:
+        types, privileges = resource.names(TYPE), resource.names(PRIVILEGES)
+        if CALENDAR in types and not types & NOT_OURS and (not privileges or privileges & WRITABLE):
+            usable.append(Collection(path, resource.text(NAME), resource.components()))
+    return usable
+
+
+def _some(collections: Iterable[Collection], start: str) -> tuple[Collection, ...]:
+    """Return the collections by href, each once; raise `NoCalendarError` where there is none."""
+    by_href = {collection.href: collection for collection in collections}
+    if not by_href:
+        raise NoCalendarError(f"{start}: the account has no calendar of its own that it may write to")
+    return tuple(by_href[href] for href in sorted(by_href))
 
 
 def _owned(resource: Resource, principals: Iterable[str]) -> bool:
     """Return whether DAV:owner is one of these principals, or not told (rule A7)."""
     owners = {_plain(href) for href in resource.hrefs(OWNER)}
     return not owners or bool(owners & {_plain(principal) for principal in principals})
-
-
-def _collection(path: str, resource: Resource) -> Collection:
-    """Return the collection that a resource describes."""
-    return Collection(path, resource.text(NAME), resource.components())
 
 
 def _single(answer: Answer) -> Resource:

@@ -4,7 +4,6 @@ Credentials go to the host of `Home.url` and nowhere else, never from https to h
 except that of a PROPFIND, by hand. Every request ends within its time or raises `UnreachableError`.
 """
 
-import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -27,9 +26,6 @@ REDIRECTS = frozenset({301, 302, 307, 308})
 READS = frozenset({"GET", "PROPFIND", "REPORT"})
 PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 """What may stand in a path as it is (RFC 3986 §3.3); an href comes quoted, so ``%`` stays."""
-
-# caldav 3.6.0 logs whole request bodies at DEBUG; what is in a calendar is nobody's log line.
-logging.getLogger("caldav").setLevel(logging.WARNING)
 
 
 class Session(niquests.Session):

@@ -449,9 +449,21 @@ def test_the_owner_of_the_root_does_not_matter(server: Liar, store: CalDavStore,
     assert store.find(home, UID) == (STORED,)
 
 
-def test_an_empty_home_of_somebody_else_is_no_calendar(server: Liar, store: CalDavStore, home: Home) -> None:
+def test_a_url_that_is_a_principal_is_the_account(server: Liar, store: CalDavStore, home: Home) -> None:
+    """Whoever logs in: Xandikos without a proxy names one principal to all."""
+    bob = href("D:current-user-principal", PRINCIPAL) + href("C:calendar-home-set", "/c/bob/")
+    server.answers["PROPFIND", "/p/bob/"] = multistatus(response("/p/bob/", bob))
+    server.answers["PROPFIND", "/c/bob/"] = multistatus(calendar("/c/bob/work/", owner="/p/bob/"))
+    server.answers["PUT", "/c/bob/work/x.ics"] = Says(201)
+    assert store.create(replace(home, url=server.url + "p/bob/"), UID, "VEVENT", ICALENDAR) == "/c/bob/work/x.ics"
+
+
+@pytest.mark.parametrize("owner", ["", href("D:owner", "/p/bob/")])
+def test_an_empty_home_of_somebody_else_is_no_calendar(
+    server: Liar, store: CalDavStore, home: Home, owner: str
+) -> None:
     """Not the calendar of whoever logs in."""
-    itself = response("/c/bob/", TYPE + href("D:current-user-principal", PRINCIPAL) + href("D:owner", "/p/bob/"))
+    itself = response("/c/bob/", TYPE + href("D:current-user-principal", PRINCIPAL) + owner)
     server.answers["PROPFIND", "/c/bob/"] = multistatus(itself)
     with pytest.raises(NoCalendarError):
         store.find(replace(home, url=server.url + "c/bob/"), UID)

@@ -76,11 +76,9 @@ def discover(wire: Wire) -> Principal:
     start, here = _start(wire)
     path, principal = _principal(wire, start, here)
     homes = [wire.path_of(href, path) for href in principal.hrefs(HOME_SET)]
-    if not homes or not any(_related(start, other) for other in (path, *homes)):
-        # One login for several people: what the URL names counts, not what belongs to the login.
-        pointed = _usable(_pointed_at(wire, start, here))
-        if pointed or not _owned(here, (path,)):
-            return Principal((), _some(pointed, start), None)
+    if not homes or not _leads_to((wire.start, start), (path, *homes)):
+        # One login for several people: what the URL names counts, never what belongs to the login.
+        return Principal((), _some(_usable(_pointed_at(wire, start, here)), start), None)
     listed = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
     addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
     default = _default(wire, path, principal)
@@ -164,7 +162,7 @@ def _some(collections: Iterable[Collection], start: str) -> tuple[Collection, ..
     """Return the collections by href, each once; raise `NoCalendarError` where there is none."""
     by_href = {collection.href: collection for collection in collections}
     if not by_href:
-        raise NoCalendarError(f"{start}: the account has no calendar of its own that it may write to")
+        raise NoCalendarError(f"{start}: no calendar here that the account owns and may write to")
     return tuple(by_href[href] for href in sorted(by_href))
 
 
@@ -192,10 +190,10 @@ def _multistatus(answer: Answer) -> tuple[Resource, ...]:
         raise UnreachableError(f"{answer}, but {error}") from error
 
 
-def _related(one: str, other: str) -> bool:
-    """Return whether one path leads to the other or the reverse."""
-    one, other = _plain(one) + "/", _plain(other) + "/"
-    return one.startswith(other) or other.startswith(one)
+def _leads_to(starts: Iterable[str], ends: Iterable[str]) -> bool:
+    """Return whether a start is above or below one of the ends; the well-known URI is above all."""
+    pairs = [(_plain(start) + "/", _plain(end) + "/") for start in starts for end in ends]
+    return any(start == WELL_KNOWN + "/" or start.startswith(end) or end.startswith(start) for start, end in pairs)
 
 
 def _plain(href: str) -> str:

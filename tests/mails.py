@@ -24,3 +24,14 @@ def header(*fields: str | bytes) -> Mail:
     """Return the mail that has these header fields and one calendar as its body."""
     lines = [field if isinstance(field, bytes) else field.encode() for field in fields]
     return read(b"\r\n".join([*lines, b"Content-Type: text/calendar", b"", CALENDAR]))
+
+
+def row(mail: Mail) -> dict[str, str]:
+    """Return what the recorded tables say of a mail."""
+    return {
+        "parts": str(len(mail.parts)),
+        "types": ",".join(part.content_type for part in mail.parts),
+        "methods": ",".join(part.method or "-" for part in mail.parts),
+        "originator": mail.originator or "-",
+        "obstacle": mail.obstacle or "-",
+    }

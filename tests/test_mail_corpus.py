@@ -8,22 +8,12 @@ from pathlib import Path
 import pytest
 
 from corpus import corpus
-from imipd.mail import Mail, read
+from imipd.mail import read
+from mails import row
 
 TABLE = Path(__file__).with_name("corpus-mail.tsv")
 with TABLE.open(newline="") as lines:
     ROWS = list(csv.DictReader(lines, delimiter="\t"))
-
-
-def row(mail: Mail) -> dict[str, str]:
-    """Return what the table records of a mail."""
-    return {
-        "parts": str(len(mail.parts)),
-        "types": ",".join(part.content_type for part in mail.parts),
-        "methods": ",".join(part.method or "-" for part in mail.parts),
-        "originator": mail.originator or "-",
-        "obstacle": mail.obstacle or "-",
-    }
 
 
 @pytest.mark.parametrize("recorded", ROWS, ids=lambda recorded: str(recorded["file"]))
@@ -36,7 +26,9 @@ def test_real_mail(recorded: dict[str, str]) -> None:
     assert all(part.body.decode() for part in mail.parts if part.body)
 
 
-@pytest.mark.parametrize("recorded", [row for row in ROWS if row["parts"] != "0"], ids=lambda row: str(row["file"]))
+@pytest.mark.parametrize(
+    "recorded", [found for found in ROWS if found["parts"] != "0"], ids=lambda found: str(found["file"])
+)
 def test_read_as_the_library_reads(recorded: dict[str, str]) -> None:
     """The library's parser, slower but older, finds the same bytes in the same parts."""
     raw = (corpus() / recorded["file"]).read_bytes()

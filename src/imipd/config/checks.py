@@ -1,0 +1,170 @@
+"""What settings demand of each other, and of the machine that they are read on.
+
+The models have accepted each key by itself; what they refused was left out. So a key may be missing because it
+was refused: a finding that could follow from that names the locations that it rests on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from .errors import Location
+from .places import PASSWORD_KEYS, Place, PolicySection
+from .secret import Environ, keys, login_at, logins, trouble
+from .settings import Config
+from .wording import missing
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem of a configuration as a whole."""
+
+    location: Location
+    text: str
+    rests_on: tuple[Location, ...] = ()
+    """Where another problem makes this one void."""
+
+
+def findings(config: Config, environ: Environ) -> list[Finding]:
+    """Return everything that is wrong between the settings."""
+    return [finding for check in CHECKS for finding in check(config, environ)]
+
+
+def _forward(config: Config, _environ: Environ) -> Iterator[Finding]:
+    if config.forward is not None:
+        yield Finding(
+            ("forward",),
+            "not in this version yet. Remove the section, and let the MTA deliver the mail and hand imipd a copy",
+        )
+
+
+def _served(config: Config, _environ: Environ) -> Iterator[Finding]:
+    if not config.places:
+        yield Finding(
+            ("account",),
+            "missing. Nobody is served: add an [[account]] with addresses, or a [[domain]] with a name",
+            (("account",), ("domain",)),
+        )
+
+
+def _needed(config: Config, _environ: Environ) -> Iterator[Finding]:
+    wanted: list[tuple[Location, object]] = [
+        *((("account", index, "addresses"), each.addresses) for index, each in enumerate(config.account)),
+        *((("domain", index, "name"), each.name) for index, each in enumerate(config.domain)),
+        (("lmtp", "listen"), config.lmtp.listen),
+        (("smtp", "listen"), config.smtp is None or config.smtp.listen),
+    ]
+    for location, value in wanted:
+        if not value:
+            yield Finding(location, missing(location), (location,))
+
+
+def _url(config: Config, _environ: Environ) -> Iterator[Finding]:
+    return _inherited(config, "url", ("url",))
+
+
+def _password(config: Config, _environ: Environ) -> Iterator[Finding]:
+    return _inherited(config, "password_file", PASSWORD_KEYS)
+
+
+def _inherited(config: Config, wanted: str, alternatives: tuple[str, ...]) -> Iterator[Finding]:
+    """Find who has none of `alternatives`: each place where some have their own, else [caldav] for all."""
+    caldav, *places = logins(config)
+
+    def has(location: Location) -> bool:
+        return any(getattr(login_at(config, location), key) is not None for key in alternatives)
+
+    lacking = [location for location in places if not has(location)]
+    if has(caldav) or (places and not lacking):
+        return
+    for location in lacking if len(lacking) < len(places) else [caldav]:
+        text = missing((*location, wanted))
+        others = f". Or write {', '.join(key for key in alternatives if key != wanted)}"
+        rests_on = tuple((*each, key) for each in (caldav, *places) for key in alternatives)
+        yield Finding((*location, wanted), text + (others if len(alternatives) > 1 else ""), rests_on)
+
+
+def _one_password(config: Config, _environ: Environ) -> Iterator[Finding]:
+    for location in logins(config):
+        several = keys(login_at(config, location))
+        if len(several) > 1:
+            yield Finding((*location, several[1]), f"{several[0]} is set too. Keep one of them")
+
+
+def _readable(config: Config, environ: Environ) -> Iterator[Finding]:
+    for location in logins(config):
+        found = trouble(login_at(config, location), environ)
+        if found:
+            yield Finding((*location, found[0]), found[1])
+
+
+def _addresses(config: Config, _environ: Environ) -> Iterator[Finding]:
+    owners: dict[str, int] = {}
+    for index, account in enumerate(config.account):
+        for address in account.addresses:
+            owner = owners.setdefault(same_mailbox(address), index)
+            if owner != index:
+                first = config.account[owner].addresses[0]
+                yield Finding(
+                    ("account", index, "addresses"),
+                    f"{address} belongs to account {first} already. An address leads to one account; upper case,"
+                    " +detail and googlemail.com make no difference",
+                )
+
+
+def same_mailbox(address: str) -> str:
+    """Return what addresses of one mailbox have in common, as `imipd.address` sees it."""
+    local, _, host = address.lower().rpartition("@")
+    plain = local.partition("+")[0] or local
+    return f"{plain}@{'gmail.com' if host == 'googlemail.com' else host}"
+
+
+def _domains(config: Config, _environ: Environ) -> Iterator[Finding]:
+    owners: dict[str, int] = {}
+    for index, rule in enumerate(config.domain):
+        for key, name in [("name", rule.name), *(("also", each) for each in rule.also)]:
+            if name and owners.setdefault(same_mailbox(f"@{name}"), index) != index:
+                yield Finding(("domain", index, key), f"{name} has a [[domain]] already. Keep one of them")
+
+
+def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
+    if config.policy.authserv_id:
+        return
+    places: list[tuple[Location, Place]] = [
+        *((("account", index), each) for index, each in enumerate(config.account)),
+        *((("domain", index), each) for index, each in enumerate(config.domain)),
+    ]
+    sections: list[tuple[Location, PolicySection]] = [(("policy",), config.policy)]
+    sections += [((*location, "policy"), each.policy) for location, each in places]
+    for location, section in sections:
+        if section.sender in ("dkim", "dmarc"):
+            yield Finding(
+                (*location, "sender"),
+                f'"{section.sender}" needs policy.authserv_id: whose Authentication-Results are believed, e.g.'
+                ' "mx.example.org"',
+                (("policy", "authserv_id"),),
+            )
+
+
+def _listeners(config: Config, _environ: Environ) -> Iterator[Finding]:
+    taken: set[str] = set()
+    smtp = config.smtp.listen if config.smtp else ()
+    for location, listen in ((("lmtp", "listen"), config.lmtp.listen), (("smtp", "listen"), smtp)):
+        for place in listen:
+            if place in taken and not place.endswith(":0"):
+                yield Finding(location, f"{place} is listened at already. Write another port or path")
+            taken.add(place)
+
+
+CHECKS: tuple[Callable[[Config, Environ], Iterator[Finding]], ...] = (
+    _forward,
+    _served,
+    _needed,
+    _url,
+    _password,
+    _one_password,
+    _readable,
+    _addresses,
+    _domains,
+    _senders,
+    _listeners,
+)

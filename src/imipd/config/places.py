@@ -1,0 +1,165 @@
+"""Whose calendar is reached how, and what a message may do to it: [caldav], [policy], [[account]], [[domain]].
+
+What [caldav] and [policy] say holds for all; an account or a domain overrides single keys of it.
+"""
+
+from dataclasses import fields, replace
+from datetime import timedelta
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from imipd.policy import Policy
+
+from .units import (
+    Addresses,
+    Command,
+    DomainName,
+    DomainNames,
+    Duration,
+    Line,
+    Secret,
+    SecretFile,
+    UrlTemplate,
+    UsernameTemplate,
+    UserTemplate,
+)
+
+POLICY_KEYS = frozenset(field.name for field in fields(Policy))
+PASSWORD_KEYS = ("password", "password_file", "password_command", "password_env")
+
+
+class Section(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Login(Section):
+    """How a calendar server is reached; an account or a domain overrides [caldav] key by key."""
+
+    url: UrlTemplate | None = Field(
+        None,
+        description="The CalDAV root, where discovery starts. {user}, {localpart}, {domain} and {address} are"
+        " filled in, percent-encoded.",
+        examples=["https://dav.example.org/"],
+    )
+    username: UsernameTemplate | None = Field(
+        None,
+        description="The name to log in with. {user}, {localpart}, {domain} and {address} are filled in.",
+        examples=["{user}"],
+    )
+    password_file: SecretFile | None = Field(
+        None,
+        description="A file that holds the password, and at most one newline after it. A relative path starts"
+        " at the folder of this configuration.",
+        examples=["/etc/imipd/master-password"],
+    )
+    password: Secret | None = Field(None, description="The password itself.", examples=["secret"])
+    password_command: Command | None = Field(
+        None,
+        description="A command that prints the password; run without a shell, once, when imipd starts.",
+        examples=[["pass", "alice"]],
+        repr=False,
+    )
+    password_env: Line | None = Field(
+        None, description="The environment variable that holds the password.", examples=["CALDAV_PASSWORD"]
+    )
+
+
+class Caldav(Login):
+    """The calendar server."""
+
+    username: UsernameTemplate = Field(
+        "{user}",
+        description="The name to log in with. {user}, {localpart}, {domain} and {address} are filled in.",
+        examples=["{user}"],
+    )
+    timeout: Duration = Field(
+        timedelta(seconds=10),
+        description="How long one request may take.",
+        examples=["10s"],
+    )
+    patience: Duration = Field(
+        timedelta(hours=24),
+        description="How long a calendar that is out of reach, or refuses, defers a mail before it is given up.",
+        examples=["24h"],
+    )
+
+
+class PolicySection(Section):
+    """What a message may do; an account or a domain overrides [policy] key by key."""
+
+    invitations: Literal["ignore", "add"] = Field(
+        "ignore", description="An invitation to an event that the calendar does not hold yet."
+    )
+    cancelled: Literal["mark", "delete"] = Field(
+        "mark", description="What the Organizer calls off: `mark` it as cancelled, or `delete` it."
+    )
+    party_crashers: Literal["ignore", "add"] = Field(
+        "ignore", description="An answer from somebody who was not invited."
+    )
+    published: Literal["ignore", "add"] = Field(
+        "ignore", description="An event that is only published, without Attendees."
+    )
+    sender: Literal["any", "from", "dkim", "dmarc"] = Field(
+        "from",
+        description="Whom a message must come from: `any` sender; the party that it speaks for, by its `from`"
+        " field; the same, and proven by `dkim` or `dmarc`. This version can prove nothing, so that `dkim` and"
+        " `dmarc` refuse every message.",
+    )
+
+    def applied_to(self, policy: Policy) -> Policy:
+        """Return `policy` with the keys that were set here."""
+        chosen: dict[str, Any] = self.model_dump(include=set(POLICY_KEYS), exclude_unset=True)
+        return replace(policy, **chosen)
+
+
+class PolicyDefaults(PolicySection):
+    """What a message may do to every calendar."""
+
+    authserv_id: Line | None = Field(
+        None,
+        description="The server whose Authentication-Results are believed; `dkim` and `dmarc` need it.",
+        examples=["mx.example.org"],
+    )
+
+
+class Place(Login):
+    """What an account and a domain have in common."""
+
+    user: UserTemplate = Field(
+        "{address}",
+        description="The name on the calendar server. {localpart}, {domain} and {address} are filled in.",
+        examples=["{localpart}"],
+    )
+    calendar: Line | None = Field(
+        None,
+        description="The calendar for new invitations, its name or its URL; without it the server's default.",
+        examples=["Work"],
+    )
+    policy: PolicySection = Field(
+        PolicySection(), description="Instead of [policy], single keys.", examples=[{"invitations": "add"}]
+    )
+
+
+class AccountSection(Place):
+    """One person, room or role."""
+
+    addresses: Addresses = Field(
+        (),
+        description="The addresses at which mail for this account arrives, the first of them its {address}."
+        " Upper case and +detail make no difference.",
+        examples=[["alice@example.org"]],
+    )
+
+
+class DomainSection(Place):
+    """Every address of a domain that no account has."""
+
+    name: DomainName | None = Field(None, description="The domain.", examples=["example.org"])
+    also: DomainNames = Field(
+        (),
+        description="Further names of the domain, such as one under which the MTA sends copies of its mail.",
+        examples=[["imip.invalid"]],
+    )

@@ -1,0 +1,142 @@
+"""Every setting: its key, its kind, its default and what it means. These models are the documentation.
+
+`docs/settings.md` and `deploy/imipd.toml` are held against them by a test. Each model stands alone without a
+file: what is needed in a real configuration, and what two settings demand of each other, is in `checks`.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from imipd.policy import Policy
+
+from .places import AccountSection, Caldav, DomainSection, Place, PolicyDefaults, Section
+from .units import DatabaseUrl, Endpoint, Headers, Listen, Positive, Size, Tables, Threads
+
+
+class Lmtp(Section):
+    """How the MTA hands mail over by LMTP."""
+
+    listen: Listen = Field(
+        ("127.0.0.1:2424", "unix:/run/imipd/lmtp.sock"),
+        description="Where to listen for LMTP, one place or a list. The unix socket is the one that imipc uses.",
+        examples=["127.0.0.1:2424"],
+    )
+    unknown_recipients: Literal["reject", "accept"] = Field(
+        "reject",
+        description="Mail for an address that nobody here has: `reject` it at RCPT (550), or `accept` it and do"
+        " nothing.",
+    )
+
+
+class Smtp(Section):
+    """How the MTA hands mail over by SMTP."""
+
+    listen: Listen = Field(
+        (), description="Where to listen for SMTP, one place or a list.", examples=["127.0.0.1:2525"]
+    )
+
+
+class Forward(Section):
+    """Where every mail goes on to after processing."""
+
+    lmtp: Endpoint | None = Field(None, description="The next hop, by LMTP.", examples=["unix:/run/dovecot/lmtp"])
+    smtp: Endpoint | None = Field(
+        None, description="The next hop, by SMTP, instead of `lmtp`.", examples=["127.0.0.1:10026"]
+    )
+    on_unavailable: Literal["defer", "pass"] = Field(
+        "defer", description="Calendar out of reach: `defer` the mail, or `pass` it on unprocessed."
+    )
+
+
+class Ledger(Section):
+    """Where it is kept what was decided."""
+
+    url: DatabaseUrl = Field(
+        "sqlite:////var/lib/imipd/ledger.db",
+        description="The database: a SQLite file, or PostgreSQL for several nodes.",
+        examples=["postgresql:///imipd"],
+        repr=False,
+    )
+    keep_days: Positive = Field(
+        30,
+        description="How many days activity and former objects (for undo) are kept. What the order of messages"
+        " needs is kept 90 days.",
+        examples=[30],
+    )
+
+
+class Spam(Section):
+    """Mail that is never looked at."""
+
+    headers: Headers = Field(
+        ("X-Spam-Flag: YES", "X-Spam: Yes", "X-Spam-Status: Yes"),
+        description="A mail is spam when one of these header fields begins with this value, in any case.",
+        examples=[["X-Spam-Flag: YES"]],
+    )
+
+
+class Limits(Section):
+    """What a mail may cost; beyond it the mail is taken and nothing is done."""
+
+    mail: Size = Field(25 * 2**20, description="Size of a mail.", examples=["25 MiB"])
+    calendar_part: Size = Field(2**20, description="Size of one calendar part, decoded.", examples=["1 MiB"])
+    components: Positive = Field(2000, description="Components in one calendar part.", examples=[2000])
+    attendees: Positive = Field(1000, description="Attendees in one calendar part.", examples=[1000])
+    mime_parts: Positive = Field(200, description="MIME parts in one mail.", examples=[200])
+    mime_depth: Positive = Field(30, description="MIME parts within each other.", examples=[30])
+
+
+class Serve(Section):
+    """How `imipd serve` works."""
+
+    threads: Threads = Field(8, description="How many mails are processed at the same time.", examples=[8])
+
+
+class Log(Section):
+    """What imipd says about itself, on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The least important line that is written."
+    )
+    format: Literal["text", "json"] = Field(
+        "text", description="One line for people, or one JSON object, for each event."
+    )
+
+
+class Config(Section):
+    """All settings. `Config()` holds the defaults and serves nobody."""
+
+    lmtp: Lmtp = Lmtp()
+    smtp: Smtp | None = None
+    forward: Forward | None = None
+    ledger: Ledger = Ledger()
+    caldav: Caldav = Caldav()
+    policy: PolicyDefaults = PolicyDefaults()
+    spam: Spam = Spam()
+    limits: Limits = Limits()
+    serve: Serve = Serve()
+    log: Log = Log()
+    account: Tables[AccountSection] = ()
+    domain: Tables[DomainSection] = ()
+
+    _file: Path | None = None
+
+    def model_post_init(self, context: Any) -> None:
+        """Remember which file the settings come from."""
+        self._file = (context or {}).get("file")
+
+    @property
+    def file(self) -> Path | None:
+        """The file that was read; None for the defaults."""
+        return self._file
+
+    @property
+    def places(self) -> tuple[AccountSection | DomainSection, ...]:
+        """Accounts, then domains."""
+        return (*self.account, *self.domain)
+
+    def policy_of(self, place: Place) -> Policy:
+        """Return the defaults with what `place` overrides."""
+        return place.policy.applied_to(self.policy.applied_to(Policy()))

@@ -1,0 +1,134 @@
+"""Passwords, wherever they are kept, and what `check` says of how they are kept."""
+
+from pathlib import Path
+
+import pytest
+
+from imipd.config import Config, ConfigError, load, passwords, warnings
+from settings_table import toml
+
+GOOD = """
+[caldav]
+url = "https://dav.example.org/"
+password = "hunter2"
+[[account]]
+addresses = ["alice@example.org"]
+"""
+
+
+def loaded(folder: Path, text: str, **environ: str) -> Config:
+    file = folder / "imipd.toml"
+    file.write_text(text)
+    return load(file, environ)
+
+
+class TestPasswords:
+    def password(self, folder: Path, line: str, **environ: str) -> str:
+        return passwords(loaded(folder, GOOD + line, **environ), environ)[0]
+
+    @pytest.mark.parametrize(
+        ("content", "password"),
+        [(b"a b \n", "a b "), (b"x\r\n", "x"), (b"x\n\n", "x\n"), ("pä".encode(), "pä")],
+    )
+    def test_a_file_loses_one_newline(self, tmp_path: Path, content: bytes, password: str) -> None:
+        (tmp_path / "pw").write_bytes(content)
+        assert self.password(tmp_path, 'password_file = "pw"') == password
+
+    def test_the_environment(self, tmp_path: Path) -> None:
+        assert self.password(tmp_path, 'password_env = "ALICE"', ALICE="x") == "x"
+
+    def test_a_command_sees_no_shell(self, tmp_path: Path) -> None:
+        assert self.password(tmp_path, 'password_command = ["/bin/echo", "$HOME; id"]') == "$HOME; id"
+
+    def test_a_command_is_found_in_path_and_sees_the_environment(self, tmp_path: Path) -> None:
+        program = tmp_path / "pass"
+        program.write_text('#!/bin/sh\necho "$1 $SECRET"\n')
+        program.chmod(0o700)
+        assert self.password(tmp_path, 'password_command = ["pass", "a"]', PATH=str(tmp_path), SECRET="b") == "a b"
+
+    def test_without_its_own_an_account_has_that_of_caldav(self, tmp_path: Path) -> None:
+        bob = 'password_env = "ALICE"\n[[account]]\naddresses = "bob@example.org"\n'
+        config = loaded(tmp_path, GOOD + bob, ALICE="x")
+        assert passwords(config, {"ALICE": "x"}) == ("x", "hunter2")
+
+    @pytest.mark.parametrize(
+        ("script", "text"),
+        [
+            ("echo hunter2; exit 3", "ended with exit code 3."),
+            ("true", "printed no password."),
+            ("printf '\\377'", "printed no password."),
+        ],
+    )
+    def test_commands_that_fail_are_all_told_without_what_they_print(
+        self, tmp_path: Path, script: str, text: str
+    ) -> None:
+        command = f"password_command = {toml(['/bin/sh', '-c', script.replace(chr(92), chr(92) * 2)])}\n"
+        config = loaded(tmp_path, GOOD + command + f'[[domain]]\nname = "example.org"\n{command}')
+        with pytest.raises(ConfigError) as caught:
+            passwords(config, {})
+        advice = "Run it by hand as the user that imipd runs as"
+        assert str(caught.value).splitlines() == [
+            f"{tmp_path}/imipd.toml: 2 problems",
+            f"  [[account]] alice@example.org: password_command: /bin/sh {text} {advice}",
+            f"  [[domain]] example.org: password_command: /bin/sh {text} {advice}",
+        ]
+
+    def test_a_command_that_hangs_is_given_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("imipd.config.secret.COMMAND_SECONDS", 0.1)
+        with pytest.raises(ConfigError, match="took longer than"):
+            self.password(tmp_path, 'password_command = ["/bin/sleep", "5"]')
+
+    def test_a_command_is_not_run_while_loading(self, tmp_path: Path) -> None:
+        loaded(tmp_path, f'{GOOD}password_command = ["/bin/touch", "{tmp_path}/ran"]')
+        assert not (tmp_path / "ran").exists()
+
+
+class TestWarnings:
+    def test_a_careful_configuration_has_none(self, tmp_path: Path) -> None:
+        secret = tmp_path / "pw"
+        secret.write_text("x")
+        secret.chmod(0o600)
+        file = GOOD.replace('password = "hunter2"', 'password_file = "pw"')
+        assert warnings(loaded(tmp_path, file)) == ()
+
+    def test_files_that_others_can_read(self, tmp_path: Path) -> None:
+        (tmp_path / "pw").write_text("x")
+        (tmp_path / "pw").chmod(0o640)
+        config = loaded(tmp_path, f'{GOOD}password_file = "pw"')
+        (tmp_path / "imipd.toml").chmod(0o644)
+        password_file, itself = warnings(config)
+        assert f"{tmp_path}/pw: holds a password and its mode 0640 lets group read it." in password_file
+        assert f"{tmp_path}/imipd.toml: holds a password and its mode 0644 lets group and others" in itself
+
+    def test_a_database_password_is_one_too(self, tmp_path: Path) -> None:
+        (tmp_path / "pw").write_text("x")
+        (tmp_path / "pw").chmod(0o600)
+        ledger = '[ledger]\nurl = "postgresql://imipd:hunter2@db.example.org/imipd"\n'
+        config = loaded(tmp_path, ledger + GOOD.replace('password = "hunter2"', 'password_file = "pw"'))
+        (tmp_path / "imipd.toml").chmod(0o644)
+        assert "imipd.toml: holds a password" in warnings(config)[0]
+
+    @pytest.mark.parametrize(
+        ("host", "number"), [("dav.example.org", 1), ("127.0.0.1", 0), ("localhost", 0), ("[::1]:5232", 0)]
+    )
+    def test_passwords_in_the_clear(self, tmp_path: Path, host: str, number: int) -> None:
+        config = loaded(tmp_path, GOOD.replace("https://dav.example.org", f"http://{host}"))
+        (tmp_path / "imipd.toml").chmod(0o600)
+        assert ["in the clear" in each for each in warnings(config)] == [True] * number
+
+    @pytest.mark.parametrize(
+        ("policy", "text"),
+        [
+            ('cancelled = "delete"', "lets a forged mail delete an event"),
+            ('cancelled = "delete"\nsender = "any"', "lets a forged mail delete an event"),
+            ('sender = "dkim"', "refuses every message"),
+            ('sender = "dmarc"\ncancelled = "delete"', "refuses every message"),
+        ],
+    )
+    def test_policies_that_are_unwise(self, tmp_path: Path, policy: str, text: str) -> None:
+        head = '[policy]\nauthserv_id = "mx.example.org"\n'
+        config = loaded(tmp_path, f"{head}{GOOD}[account.policy]\n{policy}\n")
+        (tmp_path / "imipd.toml").chmod(0o600)
+        (found,) = warnings(config)
+        assert found.startswith("[[account]] alice@example.org: ")
+        assert text in found

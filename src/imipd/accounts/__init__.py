@@ -12,9 +12,10 @@ class Account:
     """One person's, room's or role's calendars, and the addresses at which mail for them arrives."""
 
     name: str
-    """Identifies the account in the ledger: its user, or its first address."""
+    """Identifies the account in the ledger: its user, which is its first address where none is configured; of a
+    whole domain's rule the address in that domain."""
     addresses: tuple[str, ...]
-    """Comparable."""
+    """Comparable, the first of them the one that fills templates; at least one."""
     home: Home
     policy: Policy
     by_domain: bool = False

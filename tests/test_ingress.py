@@ -1,26 +1,16 @@
-"""What talks cannot show: draining, limits of connections and memory, sockets, content cut anywhere."""
+"""What talks cannot show: draining, several connections at a time, silence."""
 
 import asyncio
-import os
-import socket
-import stat
-import subprocess
-import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import wraps
-from pathlib import Path
-from smtplib import LMTP, SMTP
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
 from imipd.envelope import DONE, Envelope, Status
-from imipd.ingress import Listener, Settings, lmtp, smtp
-from imipd.ingress.content import Content
+from imipd.ingress import Listener, Settings, lmtp
 from imipd.ingress.threads import DeliveryThreads
 
 MAIL = b"Subject: hello\r\n\r\nbody\r\n"
@@ -67,12 +57,10 @@ class Gate:
 
 
 @asynccontextmanager
-async def listening(
-    gate: Gate, settings: Settings = HOST, workers: int = 2, listen: str = "127.0.0.1:0"
-) -> AsyncIterator[Listener]:
+async def listening(gate: Gate, settings: Settings = HOST, workers: int = 2) -> AsyncIterator[Listener]:
     """Yield a listener for LMTP that has started."""
     threads = DeliveryThreads(gate.deliver, workers)
-    listener = lmtp.listener([listen], lambda _: True, threads, settings)
+    listener = lmtp.listener(["127.0.0.1:0"], lambda _: True, threads, settings)
     await listener.start()
     try:
         yield listener
@@ -287,136 +275,14 @@ async def test_a_mail_that_waits_is_dropped_with_its_connection() -> None:
     assert len(gate.mails) == 1
 
 
-# -- Sockets -----------------------------------------------------------------------------------------------
-
-
 @in_loop
-async def test_unix_socket_comes_and_goes(tmp_path: Path) -> None:
-    """The socket has the mode of the settings, replaces a stale file, and is removed at the end."""
-    path = tmp_path / "lmtp.sock"
-    with socket.socket(socket.AF_UNIX) as stale:
-        stale.bind(str(path))
-    async with listening(Gate(), Settings(hostname="h", socket_mode=0o600), listen=f"unix:{path}") as listener:
-        assert listener.addresses == (f"unix:{path}",)
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert not path.exists()
-
-
-@in_loop
-async def test_unix_socket_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
-    """A second listener fails, and does not remove what it could not have."""
-    listen = f"unix:{tmp_path}/lmtp.sock"
-    async with listening(Gate(), listen=listen) as first:
-        with pytest.raises(OSError, match=r"unix:.*lmtp\.sock: Address already in use"):
-            await lmtp.listener([listen], bool, None, HOST).start()  # type: ignore[arg-type]
-        assert stat.S_IMODE(Path(tmp_path, "lmtp.sock").stat().st_mode) == 0o660
-        assert first.addresses == (listen,)
-
-
-@in_loop
-async def test_unix_socket_of_a_successor_is_left_alone(tmp_path: Path) -> None:
-    """Who ends does not remove the socket that another has put in its place."""
-    path = tmp_path / "lmtp.sock"
-    async with listening(Gate(), listen=f"unix:{path}"):
-        path.unlink()
-        with socket.socket(socket.AF_UNIX) as successor:
-            successor.bind(str(path))
-    assert path.exists()
-
-
-@in_loop
-async def test_start_opens_every_socket_or_none(tmp_path: Path) -> None:
-    """A bad second address closes the first."""
-    path = tmp_path / "lmtp.sock"
-    for bad in ("127.0.0.1", "127.0.0.1:x", ":2424", f"unix:{tmp_path}/no/such.sock"):
-        with pytest.raises((OSError, ValueError)):
-            await lmtp.listener([f"unix:{path}", bad], bool, None, HOST).start()  # type: ignore[arg-type]
-        assert not path.exists()
-
-
-def test_standard_clients_get_through(tmp_path: Path) -> None:
-    """smtplib delivers by LMTP over a unix socket and by SMTP, a lone dot included."""
+async def test_a_defect_within_the_content_hangs_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """421 and the end: what is left of the content would be read as commands."""
     gate = Gate()
-    gate.go_on.set()
-
-    async def serve_both() -> None:
-        threads = DeliveryThreads(gate.deliver, 1)
-        path = tmp_path / "s"
-        by_lmtp = lmtp.listener([f"unix:{path}"], lambda _: True, threads, HOST)
-        by_smtp = smtp.listener(["127.0.0.1:0"], lambda _: True, threads, HOST)
-        await by_lmtp.start()
-        await by_smtp.start()
-        host, _, port = by_smtp.addresses[0].rpartition(":")
-        await asyncio.to_thread(_send, LMTP, str(path))
-        await asyncio.to_thread(_send, SMTP, host, int(port))
-        assert await by_lmtp.drain(5)
-        assert await by_smtp.drain(5)
-
-    asyncio.run(serve_both())
-    assert [mail.content for mail in gate.mails] == [b"\r\n.\r\nbody\r\n"] * 2
-
-
-def _send(protocol: type[SMTP], host: str, port: int = 0) -> None:
-    with protocol(host, port) as client:
-        client.sendmail("bob@example.net", ["ok@example.org"], b"\r\n.\r\nbody\r\n")
-
-
-# -- Content -----------------------------------------------------------------------------------------------
-
-WIRE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."]), max_size=40).map(b"".join)
-
-
-@given(wire=WIRE, cuts=st.lists(st.integers(1, 7), min_size=1, max_size=20), limit=st.integers(0, 50))
-@example(wire=b"\r\n..\r\n", cuts=[1], limit=50)
-def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], limit: int) -> None:
-    """Cut anywhere, the content, its length and what follows are as of one piece, and as the RFC says."""
-    sent = wire + b"\r\n.\r\nQUIT\r\n"
-    lines, _, rest = (b"\r\n" + sent).partition(b"\r\n.\r\n")
-    expected = b"\r\n".join(line[line[:1] == b"." :] for line in (lines + b"\r\n").split(b"\r\n"))[2:]
-    content = Content(limit)
-    position = 0
-    for cut in (cuts * len(sent))[: len(sent)]:
-        if content.rest is not None:
-            break
-        content.feed(sent[position : position + cut])
-        position += cut
-    assert content.rest is not None
-    assert content.rest + sent[position:] == rest
-    assert (content.size, content.oversize) == (len(expected), len(expected) > limit)
-    assert content.take() == expected[:limit]
-
-
-GROWTH = """
-import asyncio, resource, sys
-from imipd.envelope import DONE
-from imipd.ingress import Settings, lmtp
-
-async def deliver(envelope):
-    assert envelope.oversize and len(envelope.content) == 5_000_000
-    return (DONE,) * len(envelope.recipients)
-
-async def talk():
-    listener = lmtp.listener(["127.0.0.1:0"], lambda _: True, deliver, Settings("h", size=5_000_000))
-    await listener.start()
-    reader, writer = await asyncio.open_connection(*listener.addresses[0].split(":"))
-    writer.write(b"LHLO c\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<a@b>\\r\\nDATA\\r\\n")
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    block = b"a" * 1_000_000
-    for _ in range(200):
-        writer.write(block)
-        await writer.drain()
-    writer.write(b"\\r\\n.\\r\\nQUIT\\r\\n")
-    answers = (await reader.read()).splitlines()
-    assert answers[-2:] == [b"250 2.0.0 Ok", b"221 2.0.0 Bye"], answers
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
-
-asyncio.run(talk())
-"""
-
-
-def test_memory_is_bounded_by_the_limit() -> None:
-    """200 MB without a line end, of which 5 MB are kept, cost less than 30 MB."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    ran = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, env=environment, check=False)
-    assert ran.returncode == 0, ran.stderr
-    assert int(ran.stdout.split()[-1]) < 30_000
+    async with listening(gate) as listener:
+        client = await Client.of(listener)
+        await client.begins()
+        monkeypatch.setattr("imipd.ingress.content.Content.take", None)
+        client.writer.write(MAIL + b".\r\n" + ENVELOPE)
+        await client.hears("421 4.3.0", "")
+    assert gate.mails == []

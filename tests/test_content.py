@@ -1,0 +1,68 @@
+"""The content of a mail, cut anywhere and of any size."""
+
+import os
+import subprocess
+import sys
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from imipd.ingress.content import Content
+
+WIRE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."]), max_size=40).map(b"".join)
+
+
+@given(wire=WIRE, cuts=st.lists(st.integers(1, 7), min_size=1, max_size=20), limit=st.integers(0, 50))
+@example(wire=b"\r\n..\r\n", cuts=[1], limit=50)
+def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], limit: int) -> None:
+    """Cut anywhere, the content, its length and what follows are as of one piece, and as the RFC says."""
+    sent = wire + b"\r\n.\r\nQUIT\r\n"
+    lines, _, rest = (b"\r\n" + sent).partition(b"\r\n.\r\n")
+    expected = b"\r\n".join(line[line[:1] == b"." :] for line in (lines + b"\r\n").split(b"\r\n"))[2:]
+    content = Content(limit)
+    position = 0
+    for cut in (cuts * len(sent))[: len(sent)]:
+        if content.rest is not None:
+            break
+        content.feed(sent[position : position + cut])
+        position += cut
+    assert content.rest is not None
+    assert content.rest + sent[position:] == rest
+    assert (content.size, content.oversize) == (len(expected), len(expected) > limit)
+    assert content.take() == expected[:limit]
+
+
+GROWTH = """
+import asyncio, resource, sys
+from imipd.envelope import DONE
+from imipd.ingress import Settings, lmtp
+
+async def deliver(envelope):
+    assert envelope.oversize and len(envelope.content) == 5_000_000
+    return (DONE,) * len(envelope.recipients)
+
+async def talk():
+    listener = lmtp.listener(["127.0.0.1:0"], lambda _: True, deliver, Settings("h", size=5_000_000))
+    await listener.start()
+    reader, writer = await asyncio.open_connection(*listener.addresses[0].split(":"))
+    writer.write(b"LHLO c\\r\\nMAIL FROM:<>\\r\\nRCPT TO:<a@b>\\r\\nDATA\\r\\n")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    block = b"a" * 1_000_000
+    for _ in range(200):
+        writer.write(block)
+        await writer.drain()
+    writer.write(b"\\r\\n.\\r\\nQUIT\\r\\n")
+    answers = (await reader.read()).splitlines()
+    assert answers[-2:] == [b"250 2.0.0 Ok", b"221 2.0.0 Bye"], answers
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+
+asyncio.run(talk())
+"""
+
+
+def test_memory_is_bounded_by_the_limit() -> None:
+    """200 MB without a line end, of which 5 MB are kept, cost less than 30 MB."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run([sys.executable, "-c", GROWTH], capture_output=True, text=True, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert int(ran.stdout.split()[-1]) < 30_000

@@ -1,0 +1,114 @@
+"""Where the listeners listen, and that ordinary clients get through."""
+
+import asyncio
+import socket
+import stat
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from smtplib import LMTP, SMTP
+from typing import Any
+
+import pytest
+
+from imipd.envelope import DONE, Envelope, Status
+from imipd.ingress import Listener, Settings, lmtp, smtp
+
+HOST = Settings(hostname="imipd.example.org")
+
+
+async def deliver(envelope: Envelope) -> tuple[Status, ...]:
+    """Answer 250 for each recipient."""
+    return (DONE,) * len(envelope.recipients)
+
+
+def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Run a test in an event loop of its own."""
+
+    @wraps(test)
+    def run(**arguments: Any) -> None:
+        asyncio.run(asyncio.wait_for(test(**arguments), 20))
+
+    return run
+
+
+@asynccontextmanager
+async def listening(listen: str, settings: Settings = HOST) -> AsyncIterator[Listener]:
+    """Yield a listener for LMTP that has started."""
+    listener = lmtp.listener([listen], bool, deliver, settings)
+    await listener.start()
+    try:
+        yield listener
+    finally:
+        assert await listener.drain(5)
+
+
+@in_loop
+async def test_unix_socket_comes_and_goes(tmp_path: Path) -> None:
+    """The socket has the mode of the settings, replaces a stale file, and is removed at the end."""
+    path = tmp_path / "lmtp.sock"
+    with socket.socket(socket.AF_UNIX) as stale:
+        stale.bind(str(path))
+    async with listening(f"unix:{path}", Settings(hostname="h", socket_mode=0o600)) as listener:
+        assert listener.addresses == (f"unix:{path}",)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert not path.exists()
+
+
+@in_loop
+async def test_unix_socket_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
+    """A second listener fails, and does not remove what it could not have."""
+    listen = f"unix:{tmp_path}/lmtp.sock"
+    async with listening(listen) as first:
+        with pytest.raises(OSError, match=r"unix:.*lmtp\.sock: Address already in use"):
+            await lmtp.listener([listen], bool, deliver, HOST).start()
+        assert stat.S_IMODE(Path(tmp_path, "lmtp.sock").stat().st_mode) == 0o660
+        assert first.addresses == (listen,)
+
+
+@in_loop
+async def test_unix_socket_of_a_successor_is_left_alone(tmp_path: Path) -> None:
+    """Who ends does not remove the socket that another has put in its place."""
+    path = tmp_path / "lmtp.sock"
+    async with listening(f"unix:{path}"):
+        path.unlink()
+        with socket.socket(socket.AF_UNIX) as successor:
+            successor.bind(str(path))
+    assert path.exists()
+
+
+@in_loop
+async def test_start_opens_every_socket_or_none(tmp_path: Path) -> None:
+    """A bad second address closes the first."""
+    path = tmp_path / "lmtp.sock"
+    for bad in ("127.0.0.1", "127.0.0.1:x", ":2424", f"unix:{tmp_path}/no/such.sock"):
+        with pytest.raises((OSError, ValueError)):
+            await lmtp.listener([f"unix:{path}", bad], bool, deliver, HOST).start()
+        assert not path.exists()
+
+
+@in_loop
+async def test_standard_clients_get_through(tmp_path: Path) -> None:
+    """smtplib delivers by LMTP over a unix socket and by SMTP."""
+    by_smtp = smtp.listener(["127.0.0.1:0"], bool, deliver, HOST)
+    await by_smtp.start()
+    host, _, port = by_smtp.addresses[0].rpartition(":")
+    async with listening(f"unix:{tmp_path}/s"):
+        await asyncio.to_thread(_send, LMTP, f"{tmp_path}/s")
+        await asyncio.to_thread(_send, SMTP, host, int(port))
+    assert await by_smtp.drain(5)
+
+
+@in_loop
+async def test_ipv6_stands_in_brackets() -> None:
+    """As it is configured, so it is shown (RFC 3986 §3.2.2)."""
+    async with listening("[::1]:0") as listener:
+        host, _, port = listener.addresses[0].rpartition(":")
+        assert host == "[::1]"
+        await asyncio.to_thread(_send, LMTP, "::1", int(port))
+
+
+def _send(protocol: type[SMTP], host: str, port: int = 0) -> None:
+    with protocol(host, port) as client:
+        assert client.sendmail("bob@example.net", ["ok@example.org"], b"\r\n.\r\nbody\r\n") == {}

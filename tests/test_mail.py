@@ -47,7 +47,7 @@ def test_parts_keep_the_order_of_the_mail() -> None:
         'application/octet-stream; name="Invite.ICS"',
         "text/plain; name=invite.ics",
         "text/plain; name*=UTF-8''invite%2Eics",
-        'text/plain; name*0="invi"; name*1="te.ics"',
+        'text/plain; name*0="invite.i"; name*1="cs"',
         "text/plain; name*1*=e%2eics; name*0*=utf-8'en'Einladung%20n%C3%A4chst",
         'text/plain; name="=?utf-8?B?RWlubGFkdW5nLmljcw==?="',
         'text/plain; name="=?utf-8?Q?Einladung_f=C3=BCr=2Eics?="',

@@ -6,7 +6,7 @@ Sections in their order: what it is and why, ``== context``, ``== stored``, ``==
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from imipd import itip
@@ -56,10 +56,12 @@ def decision_row(decision: Decision) -> str:
     return f"{decision.outcome}: {decision.reason}"
 
 
-def rendered(decision: Decision, changes: tuple[str, ...]) -> str:
-    """Return the sections ``decision`` and ``changes``; the detail is a comment that no test compares."""
-    rows = ["== decision", decision_row(decision), *(f"# {row}" for row in decision.detail.splitlines())]
-    return "\n".join([*rows, "== changes", *changes]) + "\n"
+def rendered(decided: Sequence[tuple[Decision, tuple[str, ...]]]) -> str:
+    """Return the sections ``decision`` and ``changes``; details are comments, which no test compares."""
+    rows = ["== decision"]
+    for decision, _ in decided:
+        rows += [decision_row(decision), *(f"# {row}" for row in decision.detail.splitlines())]
+    return "\n".join([*rows, "== changes", *(row for _, changed in decided for row in changed)])
 
 
 def changes(before: bytes | None, after: bytes | None) -> tuple[str, ...]:

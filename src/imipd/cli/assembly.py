@@ -1,0 +1,65 @@
+"""The house put together from its configuration: every driver is opened here."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from imipd import itip, mail
+from imipd.accounts.configured import Directory
+from imipd.config import Config
+from imipd.gateway import Bounds, Doors, Gateway
+from imipd.ledger import Ledger
+from imipd.ledger.sql import open_ledger
+from imipd.store import Store
+from imipd.store.caldav import CalDavStore
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What a running imipd holds open."""
+
+    config: Config
+    directory: Directory
+    store: Store
+    ledger: Ledger
+    gateway: Gateway
+
+    def serves(self, address: str) -> bool:
+        """Whether mail for this address is taken at RCPT."""
+        return self.config.lmtp.unknown_recipients == "accept" or self.directory.serves(address)
+
+
+@contextmanager
+def opened(config: Config, environ: Mapping[str, str]) -> Iterator[House]:
+    """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
+    directory = Directory(config, environ)
+    ledger = open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
+    store = CalDavStore()
+    try:
+        yield furnished(config, directory, store, ledger)
+    finally:
+        store.close()
+        ledger.close()
+
+
+def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger) -> House:
+    """Return the house over doors that are open already."""
+    gateway = Gateway(Doors(directory, store, ledger, now), bounds(config))
+    return House(config, directory, store, ledger, gateway)
+
+
+def bounds(config: Config) -> Bounds:
+    """Return the limits that the configuration sets."""
+    limits = config.limits
+    return Bounds(
+        mail.Limits(limits.mail, limits.calendar_part, limits.mime_parts, limits.mime_depth),
+        itip.Limits(limits.components, limits.attendees),
+        config.spam.headers,
+        config.caldav.patience,
+    )
+
+
+def now() -> datetime:
+    """Return the time: the one clock of the house."""
+    return datetime.now(UTC)

@@ -1,0 +1,105 @@
+"""imipd check: the configuration read, and every door tried; one line each."""
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from imipd import config
+from imipd.accounts import Account
+from imipd.accounts.configured import Directory
+from imipd.config import Config
+from imipd.ledger import LedgerError
+from imipd.ledger.sql import open_ledger
+from imipd.store import StoreError
+from imipd.store.caldav import CalDavStore
+
+PROBE = "imipd-check-no-such-event"
+UNIX = "unix:"
+
+Found = tuple[str, str]
+"""What was tried, and what is wrong with it; empty where it is in order."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print one line for each door and return 1 if any is shut."""
+    settings = config.load(arguments.config, os.environ)
+    print(f"ok    configuration {settings.file}")
+    for warning in config.warnings(settings):
+        print(f"warn  {warning}")
+    shut = 0
+    for name, trouble in _tried(settings):
+        print(f"FAIL  {name}: {trouble}" if trouble else f"ok    {name}")
+        shut += bool(trouble)
+    return 1 if shut else os.EX_OK
+
+
+def _tried(settings: Config) -> Iterator[Found]:
+    yield "ledger", _ledger(settings)
+    yield from _calendars(settings)
+    listening = [*settings.lmtp.listen, *(settings.smtp.listen if settings.smtp else ())]
+    yield from ((f"listen {place}", _socket(place)) for place in listening)
+
+
+def _ledger(settings: Config) -> str:
+    try:
+        open_ledger(settings.ledger.url, keep_days=settings.ledger.keep_days).close()
+    except LedgerError as error:
+        return str(error)
+    return ""
+
+
+def _calendars(settings: Config) -> Iterator[Found]:
+    directory, store = Directory(settings, os.environ), CalDavStore()
+    try:
+        for section in settings.account:
+            account = directory.account_of(section.addresses[0])
+            if account is not None:
+                yield f"calendar of {account.addresses[0]} at {account.home.url}", _calendar(store, account)
+        for domain in settings.domain:
+            print(f"note  calendars of {domain.name}: each is tried when its first mail arrives")
+    finally:
+        store.close()
+
+
+def _calendar(store: CalDavStore, account: Account) -> str:
+    """Log in, find the calendars, and look for an event in each."""
+    try:
+        store.find(account.home, PROBE)
+    except StoreError as error:
+        return str(error)
+    return ""
+
+
+def _socket(place: str) -> str:
+    """Somebody listens there already (imipd itself, most likely), or we could."""
+    try:
+        _probed(place, lambda probe, address: probe.connect(address))
+    except OSError:
+        return _bindable(place)
+    return ""
+
+
+def _bindable(place: str) -> str:
+    if place.startswith(UNIX):
+        folder = Path(place.removeprefix(UNIX)).parent
+        return "" if os.access(folder, os.W_OK) else f"{folder} is not there, or not writable. Create it"
+    try:
+        _probed(place, lambda probe, address: probe.bind(address))
+    except OSError as error:
+        return f"{error.strerror}. Choose another address"
+    return ""
+
+
+def _probed(place: str, use: Callable[[socket.socket, str | tuple[str, int]], object]) -> None:
+    if place.startswith(UNIX):
+        with socket.socket(socket.AF_UNIX) as probe:
+            use(probe, place.removeprefix(UNIX))
+        return
+    host, _, port = place.rpartition(":")
+    family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.settimeout(2)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        use(probe, (host.strip("[]"), int(port)))

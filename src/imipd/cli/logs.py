@@ -1,0 +1,26 @@
+"""Where the log goes and how it looks: lines for people in a terminal, JSON elsewhere. Always stderr."""
+
+import logging
+import sys
+
+import structlog
+
+from imipd.config import Config
+
+
+def begin(config: Config) -> None:
+    """Set up structlog as the configuration says."""
+    text = config.log.format == "text" or (config.log.format == "auto" and sys.stderr.isatty())
+    renderer = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(default=str)
+    tracebacks = () if text else (structlog.processors.format_exc_info,)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *tracebacks,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[config.log.level.upper()]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,93 @@
+"""The command line: what each command is called and takes. The commands are imported when they are asked for."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import NoReturn
+
+COMMANDS = ("serve", "pipe", "explain", "check", "log", "demo")
+RESULTS = "Exit codes: 0 done; 64 wrong usage; 67 no such account; 75 try again; 78 configuration error."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (sysexits.h)."""
+    chosen = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = import_module(f"imipd.cli.{chosen.command}").run
+    from imipd.config import ConfigError  # noqa: PLC0415  --help and --version need none of it
+
+    try:
+        return run(chosen)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return os.EX_CONFIG
+    except (KeyboardInterrupt, BrokenPipeError):
+        return 1
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse ends in 2 over wrong usage, over which an MTA would bounce; sysexits.h says 64."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end."""
+        self.print_usage(sys.stderr)
+        self.exit(os.EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="imipd", description="Carries iTIP messages from the mail into CalDAV calendars.", epilog=RESULTS
+    )
+    parser.add_argument("--version", action="version", version=f"imipd {version('imipd')}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    for name, (text, describe) in _DESCRIPTIONS.items():
+        describe(commands.add_parser(name, help=text, description=text, epilog=RESULTS))
+    return parser
+
+
+def _configured(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-c", dest="config", metavar="FILE", type=Path, help="the configuration")
+
+
+def _pipe(parser: argparse.ArgumentParser) -> None:
+    _configured(parser)
+    parser.add_argument("-r", dest="recipients", metavar="RECIPIENT", nargs="+", action="extend", required=True)
+    parser.add_argument("-f", dest="reverse_path", metavar="REVERSE_PATH", help='MAIL FROM; "" is the null one')
+    parser.add_argument(
+        "--passthrough", action="store_true", help="write the mail to stdout, with X-Imipd-Outcome on top"
+    )
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    _configured(parser)
+    parser.add_argument("-r", dest="recipient", metavar="RECIPIENT", help="whose mail it is")
+    parser.add_argument("--stored", metavar="FILE.ics", type=Path, help="what the calendar holds, instead of asking it")
+    parser.add_argument("--policy", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("mail", metavar="MAIL", help="a file, or - for stdin")
+
+
+def _log(parser: argparse.ArgumentParser) -> None:
+    _configured(parser)
+    parser.add_argument("--recipient", metavar="A")
+    parser.add_argument("--uid", metavar="U")
+    parser.add_argument("--since", metavar="T", help="2027-01-31, 2027-01-31T12:00, or back from now: 3h, 2d")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def _demo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--stay", action="store_true", help="keep the servers up at the end")
+    parser.add_argument("--radicale", metavar="PROGRAM", type=Path, help="the Radicale to run; else the installed one")
+
+
+_DESCRIPTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+    "serve": ("take mail by LMTP and SMTP until SIGTERM", _configured),
+    "pipe": ("process one mail from stdin", _pipe),
+    "explain": ("say what would happen with a mail, and why; write nothing", _explain),
+    "check": ("check the configuration and try every door", _configured),
+    "log": ("show what was decided, newest first", _log),
+    "demo": ("a tour on this machine, with an embedded calendar server and the sample mails", _demo),
+}

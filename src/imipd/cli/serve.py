@@ -1,0 +1,122 @@
+"""imipd serve: the daemon. SIGTERM finishes the mails in hand, SIGHUP reads the configuration again."""
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+
+import sdnotify
+import structlog
+
+from imipd import config
+from imipd.accounts.configured import Directory
+from imipd.config import Config, ConfigError
+from imipd.envelope import Envelope, Status
+from imipd.ingress import Listener, Settings, lmtp, smtp
+from imipd.ingress.threads import DeliveryThreads
+from imipd.ledger import LedgerError
+
+from . import assembly, logs
+from .assembly import House
+
+DRAIN_SECONDS = 60.0
+PRUNE_SECONDS = 6 * 3600.0
+
+log = structlog.get_logger("imipd")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT and return the exit code."""
+    settings = config.load(arguments.config, os.environ)
+    logs.begin(settings)
+    try:
+        with assembly.opened(settings, os.environ) as house:
+            return asyncio.run(_Daemon(house, lambda: config.load(arguments.config, os.environ)).serve())
+    except LedgerError as error:
+        print(f"imipd: {error}", file=sys.stderr)
+        return os.EX_TEMPFAIL
+
+
+class _Daemon:
+    """A house with its listeners; on SIGHUP another house takes its place."""
+
+    def __init__(self, house: House, reload: Callable[[], Config]) -> None:
+        self._house = house
+        self._reload = reload
+        self._stop = asyncio.Event()
+
+    async def serve(self) -> int:
+        """Open the listeners, work until told to stop, finish the mails in hand."""
+        threads = DeliveryThreads(self._deliver, self._house.config.serve.threads)
+        listeners = self._listeners(threads)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._read_again)
+        try:
+            for listener in listeners:
+                await listener.start()
+        except (OSError, ValueError) as error:
+            log.error("cannot listen", error=str(error))
+            await _drained(listeners)
+            return os.EX_TEMPFAIL
+        await self._work(listeners)
+        threads.close()
+        return os.EX_OK
+
+    async def _work(self, listeners: list[Listener]) -> None:
+        notifier = sdnotify.SystemdNotifier()
+        log.info("ready", listen=[address for listener in listeners for address in listener.addresses])
+        notifier.notify("READY=1")
+        pruning = asyncio.create_task(self._prune())
+        await self._stop.wait()
+        notifier.notify("STOPPING=1")
+        pruning.cancel()
+        log.info("stopping", finished=await _drained(listeners))
+
+    def _listeners(self, threads: DeliveryThreads) -> list[Listener]:
+        settings = self._house.config
+        allowed = Settings(socket.getfqdn(), settings.limits.mail)
+        found = [lmtp.listener(settings.lmtp.listen, self._serves, threads, allowed)]
+        return found + ([smtp.listener(settings.smtp.listen, self._serves, threads, allowed)] if settings.smtp else [])
+
+    def _serves(self, address: str) -> bool:
+        return self._house.serves(address)
+
+    def _deliver(self, envelope: Envelope) -> tuple[Status, ...]:
+        return self._house.gateway.deliver(envelope)
+
+    def _read_again(self) -> None:
+        """Take over accounts, policies and limits; where to listen and the ledger stay until the next start."""
+        old = self._house
+        try:
+            settings = self._reload()
+            directory = Directory(settings, os.environ)
+        except ConfigError as error:
+            log.error("the configuration stays as it was", problems=str(error))
+            return
+        if (settings.lmtp.listen, settings.smtp, settings.ledger) != (
+            old.config.lmtp.listen,
+            old.config.smtp,
+            old.config.ledger,
+        ):
+            log.warning("lmtp.listen, [smtp] and [ledger] change at the next start")
+        self._house = assembly.furnished(settings, directory, old.store, old.ledger)
+        log.info("configuration read again", file=str(settings.file))
+
+    async def _prune(self) -> None:
+        """Forget old entries, now and then."""
+        while True:
+            try:
+                gone = await asyncio.to_thread(self._house.ledger.prune, assembly.now())
+                log.debug("pruned", entries=gone)
+            except LedgerError as error:
+                log.warning("not pruned", error=str(error))
+            await asyncio.sleep(PRUNE_SECONDS)
+
+
+async def _drained(listeners: list[Listener]) -> bool:
+    return all(await asyncio.gather(*(listener.drain(DRAIN_SECONDS) for listener in listeners)))

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from imipd.policy import Policy
 
-from .secret import keys, labels, login_at, logins
+from .places import Place
+from .secret import keys, labels, logins
 from .settings import Config
 from .wording import named
 
@@ -35,9 +36,9 @@ def _permissions(config: Config) -> Iterator[str]:
 
 def _secret_files(config: Config) -> list[Path]:
     """Return every file that holds a password: those of password_file, and the configuration itself."""
-    all_logins = [login_at(config, location) for location in logins(config)]
-    files = [Path(login.password_file) for login in all_logins if login.password_file]
-    in_the_open = any("password" in keys(login) for login in all_logins) or _has_password(config.ledger.url)
+    found = logins(config).values()
+    files = [Path(login.password_file) for login in found if login.password_file]
+    in_the_open = any("password" in keys(login) for login in found) or _has_password(config.ledger.url)
     return [*files, config.file] if in_the_open and config.file else files
 
 
@@ -46,10 +47,11 @@ def _has_password(url: str) -> bool:
 
 
 def _cleartext(config: Config) -> Iterator[str]:
-    for location in logins(config):
-        split = urlsplit(login_at(config, location).url or "")
+    names = labels(config)
+    for location, login in logins(config).items():
+        split = urlsplit(login.url or "")
         if split.scheme == "http" and not _is_here(split.hostname or ""):
-            key = named((*location, "url"), labels(config))
+            key = named((*location, "url"), names)
             yield f"{key}: http:// sends passwords and calendars in the clear. Write https:// if the server can"
 
 
@@ -62,9 +64,10 @@ def _is_here(host: str) -> bool:
 
 
 def _policies(config: Config) -> Iterator[str]:
-    names = [named(location, labels(config)) for location in logins(config)[1:]]
-    for name, place in zip(names, config.places, strict=True):
-        yield from _policy(name, config.policy_of(place))
+    names = labels(config)
+    for location, place in logins(config).items():
+        if isinstance(place, Place):
+            yield from _policy(named(location, names), config.policy_of(place))
 
 
 def _policy(name: str, policy: Policy) -> Iterator[str]:

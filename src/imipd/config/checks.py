@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from .errors import Location
 from .places import PASSWORD_KEYS, Place, PolicySection
-from .secret import Environ, keys, login_at, logins, trouble
+from .secret import Environ, keys, logins, trouble
 from .settings import Config
 from .wording import missing
 
@@ -69,30 +69,32 @@ def _password(config: Config, _environ: Environ) -> Iterator[Finding]:
 def _inherited(config: Config, wanted: str, alternatives: tuple[str, ...]) -> Iterator[Finding]:
     """Find who has none of `alternatives`: each place where some have their own, else [caldav] for all."""
     caldav, *places = logins(config)
-
-    def has(location: Location) -> bool:
-        return any(getattr(login_at(config, location), key) is not None for key in alternatives)
-
-    lacking = [location for location in places if not has(location)]
-    if has(caldav) or (places and not lacking):
+    having = {
+        location
+        for location, login in logins(config).items()
+        if any(getattr(login, key) is not None for key in alternatives)
+    }
+    lacking = [location for location in places if location not in having]
+    if caldav in having or (places and not lacking):
         return
     for location in lacking if len(lacking) < len(places) else [caldav]:
         text = missing((*location, wanted))
         others = f". Or write {', '.join(key for key in alternatives if key != wanted)}"
-        rests_on = tuple((*each, key) for each in (caldav, *places) for key in alternatives)
+        concerned = (caldav, *places) if location == caldav else (caldav, location)
+        rests_on = tuple((*each, key) for each in concerned for key in alternatives)
         yield Finding((*location, wanted), text + (others if len(alternatives) > 1 else ""), rests_on)
 
 
 def _one_password(config: Config, _environ: Environ) -> Iterator[Finding]:
-    for location in logins(config):
-        several = keys(login_at(config, location))
+    for location, login in logins(config).items():
+        several = keys(login)
         if len(several) > 1:
             yield Finding((*location, several[1]), f"{several[0]} is set too. Keep one of them")
 
 
 def _readable(config: Config, environ: Environ) -> Iterator[Finding]:
-    for location in logins(config):
-        found = trouble(login_at(config, location), environ)
+    for location, login in logins(config).items():
+        found = trouble(login, environ)
         if found:
             yield Finding((*location, found[0]), found[1])
 
@@ -129,12 +131,10 @@ def _domains(config: Config, _environ: Environ) -> Iterator[Finding]:
 def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
     if config.policy.authserv_id:
         return
-    places: list[tuple[Location, Place]] = [
-        *((("account", index), each) for index, each in enumerate(config.account)),
-        *((("domain", index), each) for index, each in enumerate(config.domain)),
-    ]
     sections: list[tuple[Location, PolicySection]] = [(("policy",), config.policy)]
-    sections += [((*location, "policy"), each.policy) for location, each in places]
+    for location, place in logins(config).items():
+        if isinstance(place, Place):
+            sections.append(((*location, "policy"), place.policy))
     for location, section in sections:
         if section.sender in ("dkim", "dmarc"):
             yield Finding(

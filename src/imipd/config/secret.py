@@ -28,15 +28,19 @@ def passwords(config: Config, environ: Environ) -> tuple[str, ...]:
     """Return the password of each of `config.places`, in their order; `ConfigError` names all that fail."""
     read: dict[Location, str] = {}
     problems = []
-    for location in {_source(config, index): None for index in range(len(config.places))}:
-        key = keys(login_at(config, location))[0]
+    names = labels(config)
+    (caldav, shared), *places = logins(config).items()
+    # Its own, else that of [caldav]; each is read once.
+    sources = [(location, login) if keys(login) else (caldav, shared) for location, login in places]
+    for location, login in dict(sources).items():
+        key = keys(login)[0]
         try:
-            read[location] = READERS[key](getattr(login_at(config, location), key), environ)
+            read[location] = READERS[key](getattr(login, key), environ)
         except PasswordError as error:
-            problems.append(Problem(named((*location, key), labels(config)), str(error)))
+            problems.append(Problem(named((*location, key), names), str(error)))
     if problems:
         raise ConfigError(str(config.file), problems)
-    return tuple(read[_source(config, index)] for index in range(len(config.places)))
+    return tuple(read[location] for location, _ in sources)
 
 
 def trouble(login: Login, environ: Environ) -> tuple[str, str] | None:
@@ -57,26 +61,16 @@ def keys(login: Login) -> list[str]:
     return [key for key in PASSWORD_KEYS if getattr(login, key) is not None]
 
 
-def logins(config: Config) -> list[Location]:
-    """Return where logins are configured: [caldav], then every account, then every domain."""
-    accounts: list[Location] = [("account", index) for index in range(len(config.account))]
-    domains: list[Location] = [("domain", index) for index in range(len(config.domain))]
-    return [("caldav",), *accounts, *domains]
-
-
-def login_at(config: Config, location: Location) -> Login:
-    """Return the login at one of `logins`."""
-    return config.caldav if location == ("caldav",) else config.places[logins(config).index(location) - 1]
+def logins(config: Config) -> dict[Location, Login]:
+    """Return the logins by where they are configured: [caldav], then every account, then every domain."""
+    found: dict[Location, Login] = {("caldav",): config.caldav}
+    found |= {("account", index): account for index, account in enumerate(config.account)}
+    return found | {("domain", index): rule for index, rule in enumerate(config.domain)}
 
 
 def labels(config: Config) -> dict[str, Any]:
     """Return what accounts and domains are called by, as `named` wants it."""
     return config.model_dump(include={"account": {"__all__": {"addresses"}}, "domain": {"__all__": {"name"}}})
-
-
-def _source(config: Config, index: int) -> Location:
-    """Return the login whose password the place uses: its own, else that of [caldav]."""
-    return logins(config)[index + 1] if keys(config.places[index]) else ("caldav",)
 
 
 def _literal(value: SecretStr, _environ: Environ) -> str:

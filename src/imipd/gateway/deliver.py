@@ -1,4 +1,4 @@
-"""deliver(): read, gate, find, decide, intend, write, complete. The one place that carries a decision out.
+"""Gateway.deliver(): read, gate, find, decide, intend, write, complete. The one place that carries a decision out.
 
 `judge` is what `deliver` and `explain` share; `deliver` adds intend, write, complete. A crash anywhere before the
 answer means that the mail comes again: the same message decided against its own result changes nothing, and the
@@ -6,7 +6,6 @@ entry that was intended is completed (docs/architecture.md, "Crash").
 """
 
 import functools
-import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,31 +27,19 @@ from imipd.itip import (
     MalformedError,
     NoAction,
     Reason,
-    Removed,
     Unprocessed,
     Updated,
 )
-from imipd.ledger import Entry, Ledger, LedgerError, Recorded
+from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
-from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, Stored, StoreError
+from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError
+
+from .judgement import Arrival, Judgement, entry_of, true_entry, undecided
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
 LANES = 256
 
 log = structlog.get_logger("imipd")
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What is to be done about one iTIP message for one recipient, and what that was decided on."""
-
-    digest: str
-    method: str | None
-    uid: str | None
-    recurrence_ids: tuple[str, ...]
-    decision: Decision
-    component: str = ""
-    stored: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +96,7 @@ class Gateway:
             return replace(DONE, outcomes=(f"no_action; reason={Reason.UNKNOWN_RECIPIENT}",))
         arrival = Arrival(recipient, account, read, self._doors.now())
         done = [self._carry_through(message, arrival) for message in self.messages(read)]
-        outcomes = tuple(_outcome(judgement) for judgement in done if judgement)
+        outcomes = tuple(judgement.outcome for judgement in done if judgement)
         return replace(DONE, outcomes=outcomes) if all(done) else TRY_AGAIN
 
     def judgements(self, recipient: str, account: Account, envelope: Envelope) -> tuple[Judgement, ...]:
@@ -123,7 +110,7 @@ class Gateway:
             return (Unprocessed(None, None, _obstacle(read)),)
         return itip.gather(read.parts, self._bounds.calendar_limits)
 
-    def _carry_through(self, message: ItipMessage | Unprocessed, arrival: "Arrival") -> Judgement | None:
+    def _carry_through(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:
         """Judge and carry out one message; None where it has to come again."""
         with self._lanes[hash((arrival.account.name, message.uid)) % LANES]:
             judgement = self._done_or_postponed(message, arrival)
@@ -131,13 +118,13 @@ class Gateway:
             _log(judgement, arrival)
         return judgement
 
-    def _done_or_postponed(self, message: ItipMessage | Unprocessed, arrival: "Arrival") -> Judgement | None:
+    def _done_or_postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:
         try:
             return self._decided_and_done(message, arrival)
         except StoreError as error:
             return self._postponed(message, arrival, error)
 
-    def _decided_and_done(self, message: ItipMessage | Unprocessed, arrival: "Arrival") -> Judgement:
+    def _decided_and_done(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
         for _ in range(ATTEMPTS - 1):
             try:
                 return self._carry_out(self.judge(message, arrival), arrival)
@@ -145,9 +132,9 @@ class Gateway:
                 continue  # somebody else wrote: find and decide again (S2)
         return self._carry_out(self.judge(message, arrival), arrival)
 
-    def judge(self, message: ItipMessage | Unprocessed, arrival: "Arrival") -> Judgement:
+    def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
         """Return what is to be done, reading the calendar but writing nothing. Raises StoreError, LedgerError."""
-        blank = _blank(message, arrival)
+        blank = undecided(message, arrival)
         if isinstance(message, Unprocessed):
             return replace(blank, decision=message.decision)
         refused, context = self._gate(message, arrival)
@@ -165,7 +152,7 @@ class Gateway:
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
         return replace(blank, decision=itip.decide(message, chosen, context), stored=held)
 
-    def _gate(self, message: ItipMessage, arrival: "Arrival") -> tuple[Decision | None, Context]:
+    def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
         """What the gate refuses is never looked up; the server's own list of my addresses is asked last."""
         account = arrival.account
         context = arrival.context(frozenset((comparable(arrival.recipient), *account.addresses)))
@@ -176,7 +163,7 @@ class Gateway:
         return itip.gate(message, context), context
 
     def _remembering(
-        self, message: ItipMessage, stored: CalendarObject | None, context: Context, arrival: "Arrival"
+        self, message: ItipMessage, stored: CalendarObject | None, context: Context, arrival: Arrival
     ) -> Context:
         memory = self._doors.ledger.recall(arrival.account.name, message.uid)
         first = itip.first_half(message.uid) if stored is None and message.method == "REQUEST" else None
@@ -184,18 +171,19 @@ class Gateway:
         split_from = itip.read(halves[0].body) if len(halves) == 1 else None
         return replace(context, memory=memory, split_from=split_from)
 
-    def _carry_out(self, judgement: Judgement, arrival: "Arrival") -> Judgement:
+    def _carry_out(self, judgement: Judgement, arrival: Arrival) -> Judgement:
         """Intend, write, complete (S4). Raises StoreError, LedgerError."""
-        ledger, entry = self._doors.ledger, self._entry(judgement, arrival)
-        if isinstance(judgement.decision, Added | Updated | Removed):
+        ledger, entry = self._doors.ledger, entry_of(judgement, arrival, self._doors.now())
+        if judgement.writes:
             ledger.intend(entry)
             href = self._write(judgement, arrival)
-            ledger.complete(replace(entry, href=href, duration=self._since(arrival)))
+            duration = (self._doors.now() - arrival.time).total_seconds()
+            ledger.complete(replace(entry, href=href, duration=duration))
         elif judgement.decision.reason is not Reason.NO_CALENDAR_PART:  # ordinary mail has no entry
-            ledger.complete(_truth(entry, ledger.find(entry.digest, entry.recipient)))
+            ledger.complete(true_entry(entry, ledger.find(entry.digest, entry.recipient)))
         return judgement
 
-    def _write(self, judgement: Judgement, arrival: "Arrival") -> str:
+    def _write(self, judgement: Judgement, arrival: Arrival) -> str:
         decision, stored, home = judgement.decision, judgement.stored, arrival.account.home
         if isinstance(decision, Added):
             return self._doors.store.create(home, judgement.uid or "", judgement.component, decision.calendar)
@@ -207,9 +195,9 @@ class Gateway:
             self._doors.store.remove(home, stored)
         return stored.href
 
-    def _postponed(self, message: ItipMessage | Unprocessed, arrival: "Arrival", error: StoreError) -> Judgement | None:
+    def _postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival, error: StoreError) -> Judgement | None:
         """Return None where the MTA shall bring the mail again, the final judgement where patience is over."""
-        blank, account = _blank(message, arrival), arrival.account
+        blank, account = undecided(message, arrival), arrival.account
         if isinstance(error, NoCalendarError) and account.by_domain:
             return self._carry_out(replace(blank, decision=NoAction(Reason.NO_CALENDAR, str(error))), arrival)
         now = self._doors.now()
@@ -221,76 +209,10 @@ class Gateway:
         log.error("given up", recipient=arrival.recipient, uid=message.uid, reason=str(reason))
         return self._carry_out(replace(blank, decision=Error(reason, str(error))), arrival)
 
-    def _entry(self, judgement: Judgement, arrival: "Arrival") -> Entry:
-        decision = judgement.decision
-        return Entry(
-            digest=judgement.digest,
-            recipient=arrival.recipient,
-            account=arrival.account.name,
-            time=arrival.time,
-            message_id=arrival.mail.message_id,
-            originator=arrival.mail.originator or "",
-            method=judgement.method or "",
-            uid=judgement.uid or "",
-            recurrence_ids=judgement.recurrence_ids,
-            outcome=decision.outcome,
-            reason=decision.reason,
-            detail=decision.detail,
-            href=judgement.stored.href if judgement.stored else "",
-            duration=self._since(arrival),
-            revisions=getattr(decision, "revisions", ()),
-            tombstones=getattr(decision, "tombstones", ()),
-            former=judgement.stored.body if judgement.stored and not isinstance(decision, NoAction | Error) else None,
-        )
-
-    def _since(self, arrival: "Arrival") -> float:
-        return (self._doors.now() - arrival.time).total_seconds()
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A mail as it reaches one recipient."""
-
-    recipient: str
-    account: Account
-    mail: Mail
-    time: datetime
-
-    def context(self, me: frozenset[str]) -> Context:
-        """Return what a decision is made from, before anything is looked up."""
-        return Context(me, self.mail.originator, self.mail.date, self.account.policy)
-
-
-def _truth(entry: Entry, before: Recorded | None) -> Entry:
-    """Return the entry that tells what happened: a redelivery that finds its work done completes what was intended."""
-    if before is None:
-        return entry
-    found_done = entry.reason in (Reason.NO_CHANGE, Reason.DELETED_HERE)
-    found_gone = entry.reason == Reason.UNKNOWN_UID and bool(before.entry.tombstones)
-    return before.entry if before.completed or found_done or found_gone else entry
-
 
 def _obstacle(read: Mail) -> NoAction | Error:
     reason = Reason(read.obstacle) if read.obstacle else Reason.FLAGGED_AS_SPAM
     return Error(reason, read.detail) if reason is Reason.TOO_LARGE else NoAction(reason, read.detail or read.flagged)
-
-
-def _blank(message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
-    """Return the judgement before anything is decided; its digest names the message together with its mail."""
-    calendar = message.content.calendar.to_bytes() if isinstance(message, ItipMessage) else repr(message).encode()
-    mail_of = (arrival.mail.message_id, arrival.mail.originator, arrival.mail.date)
-    digest = hashlib.sha256(repr((*mail_of, message.method)).encode() + calendar).hexdigest()
-    if isinstance(message, Unprocessed):
-        return Judgement(digest, message.method, message.uid, (), message.decision)
-    nothing = NoAction(Reason.NO_CHANGE)
-    return Judgement(digest, message.method, message.uid, message.recurrence_ids, nothing, message.content.kind)
-
-
-def _outcome(judgement: Judgement) -> str:
-    """Return the X-Imipd-Outcome field value of one message."""
-    decision, uid = judgement.decision, (judgement.uid or "").replace("\\", "").replace('"', "")
-    said = f"{decision.outcome}; reason={decision.reason}"
-    return f'{said}; uid="{uid}"' if uid else said
 
 
 def _log(judgement: Judgement, arrival: Arrival) -> None:

@@ -1,0 +1,94 @@
+"""What is to be done about one iTIP message for one recipient: as a value, as an outcome, as a ledger entry."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+from imipd.accounts import Account
+from imipd.itip import Added, Context, Decision, ItipMessage, NoAction, Reason, Removed, Unprocessed, Updated
+from imipd.ledger import Entry, Recorded
+from imipd.mail import Mail
+from imipd.store import Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A mail as it reaches one recipient."""
+
+    recipient: str
+    account: Account
+    mail: Mail
+    time: datetime
+
+    def context(self, me: frozenset[str]) -> Context:
+        """Return what a decision is made from, before anything is looked up."""
+        return Context(me, self.mail.originator, self.mail.date, self.account.policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is to be done about one iTIP message for one recipient, and what that was decided on."""
+
+    digest: str
+    method: str | None
+    uid: str | None
+    recurrence_ids: tuple[str, ...]
+    decision: Decision
+    component: str = ""
+    stored: Stored | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether carrying it out changes the calendar."""
+        return isinstance(self.decision, Added | Updated | Removed)
+
+    @property
+    def outcome(self) -> str:
+        """The X-Imipd-Outcome field value."""
+        uid = (self.uid or "").replace("\\", "").replace('"', "")
+        said = f"{self.decision.outcome}; reason={self.decision.reason}"
+        return f'{said}; uid="{uid}"' if uid else said
+
+
+def undecided(message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
+    """Return the judgement before anything is decided; its digest names the message together with its mail."""
+    calendar = message.content.calendar.to_bytes() if isinstance(message, ItipMessage) else repr(message).encode()
+    mail_of = (arrival.mail.message_id, arrival.mail.originator, arrival.mail.date)
+    digest = hashlib.sha256(repr((*mail_of, message.method)).encode() + calendar).hexdigest()
+    if isinstance(message, Unprocessed):
+        return Judgement(digest, message.method, message.uid, (), message.decision)
+    nothing = NoAction(Reason.NO_CHANGE)
+    return Judgement(digest, message.method, message.uid, message.recurrence_ids, nothing, message.content.kind)
+
+
+def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
+    """Return what the ledger shall say of it."""
+    decision, stored = judgement.decision, judgement.stored
+    return Entry(
+        digest=judgement.digest,
+        recipient=arrival.recipient,
+        account=arrival.account.name,
+        time=arrival.time,
+        message_id=arrival.mail.message_id,
+        originator=arrival.mail.originator or "",
+        method=judgement.method or "",
+        uid=judgement.uid or "",
+        recurrence_ids=judgement.recurrence_ids,
+        outcome=decision.outcome,
+        reason=decision.reason,
+        detail=decision.detail,
+        href=stored.href if stored else "",
+        duration=(now - arrival.time).total_seconds(),
+        revisions=getattr(decision, "revisions", ()),
+        tombstones=getattr(decision, "tombstones", ()),
+        former=stored.body if stored and judgement.writes else None,
+    )
+
+
+def true_entry(entry: Entry, before: Recorded | None) -> Entry:
+    """Return the entry that tells what happened: a redelivery that finds its work done completes what was intended."""
+    if before is None:
+        return entry
+    found_done = entry.reason in (Reason.NO_CHANGE, Reason.DELETED_HERE)
+    found_gone = entry.reason == Reason.UNKNOWN_UID and bool(before.entry.tombstones)
+    return before.entry if before.completed or found_done or found_gone else entry

@@ -10,9 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from imipd.address import comparable, without_detail
 from imipd.config import Config, ConfigError, PolicySection, find, load, override, passwords
-from imipd.config.checks import same_mailbox
 from imipd.config.wording import sections
 from imipd.mail import SPAM_HEADERS
 from imipd.policy import Policy
@@ -171,13 +169,6 @@ class TestValues:
         ledger = '[ledger]\nurl = "postgresql://imipd:hunter2@db.example.org/imipd"\n'
         command = 'password_command = ["/bin/echo", "hunter2"]\n'
         assert "hunter2" not in repr(loaded(tmp_path, ledger + GOOD + command))
-
-    @pytest.mark.parametrize(
-        "address",
-        ["Alice@Example.ORG", "alice+a+b@example.org", "bob@GoogleMail.com", "+a@example.org", "@example.org"],
-    )
-    def test_one_mailbox_is_what_the_rest_of_the_house_takes_for_one(self, address: str) -> None:
-        assert same_mailbox(address) == without_detail(comparable(address))
 
     def test_secrets_are_not_in_the_words_of_the_models(self) -> None:
         with pytest.raises(ValidationError) as caught:

@@ -7,6 +7,8 @@ was refused: a finding that could follow from that names the locations that it r
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from imipd.address import comparable, without_detail
+
 from .errors import Location
 from .places import PASSWORD_KEYS, Place, PolicySection
 from .secret import Environ, keys, logins, trouble
@@ -103,7 +105,7 @@ def _addresses(config: Config, _environ: Environ) -> Iterator[Finding]:
     owners: dict[str, int] = {}
     for index, account in enumerate(config.account):
         for address in account.addresses:
-            owner = owners.setdefault(same_mailbox(address), index)
+            owner = owners.setdefault(without_detail(comparable(address)), index)
             if owner != index:
                 first = config.account[owner].addresses[0]
                 yield Finding(
@@ -113,18 +115,11 @@ def _addresses(config: Config, _environ: Environ) -> Iterator[Finding]:
                 )
 
 
-def same_mailbox(address: str) -> str:
-    """Return what addresses of one mailbox have in common, as `imipd.address` sees it."""
-    local, _, host = address.lower().rpartition("@")
-    plain = local.partition("+")[0] or local
-    return f"{plain}@{'gmail.com' if host == 'googlemail.com' else host}"
-
-
 def _domains(config: Config, _environ: Environ) -> Iterator[Finding]:
     owners: dict[str, int] = {}
     for index, rule in enumerate(config.domain):
         for key, name in [("name", rule.name), *(("also", each) for each in rule.also)]:
-            if name and owners.setdefault(same_mailbox(f"@{name}"), index) != index:
+            if name and owners.setdefault(comparable(f"@{name}"), index) != index:
                 yield Finding(("domain", index, key), f"{name} has a [[domain]] already. Keep one of them")
 
 

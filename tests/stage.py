@@ -9,6 +9,7 @@ from pathlib import Path
 from imipd import scenario
 from imipd.accounts import Account
 from imipd.address import comparable
+from imipd.config import override
 from imipd.envelope import Envelope
 from imipd.gateway import Bounds, Doors, Gateway, Judgement
 from imipd.itip import Added, Component, Decision, Removed, Updated
@@ -99,7 +100,7 @@ class Stage:
         return tuple(dict.fromkeys((comparable(self.recipient), *self._addresses("addresses"))))
 
     def _policy(self) -> Policy:
-        return replace(Policy(), **dict(pair.split("=") for pair in self._context.get("policy", "").split()))
+        return override(Policy(), dict(pair.split("=") for pair in self._context.get("policy", "").split()))
 
     def _remember(self, case: Scenario) -> None:
         rows = [(key, value.split()) for key, value in case.context if key in ("tombstone", "revision")]

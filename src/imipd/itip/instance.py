@@ -78,8 +78,8 @@ class Instance:
 def read(component: Component, zones: Zones) -> Instance:
     """Return what the component says. Raises MalformedError."""
     uid = component.one("UID")
-    if uid is None or not uid.value.strip():
-        raise MalformedError(f"{component.name} without UID")
+    if uid is None or not uid.value.strip() or not uid.value.isprintable():
+        raise MalformedError(f"{component.name} without a readable UID")
     rid = component.one("RECURRENCE-ID")
     start = moment.read_one(component.one("DTSTART"), zones)
     status = component.one("STATUS")

@@ -52,6 +52,19 @@ class Line:
         return self._split[1]
 
     @property
+    def is_readable(self) -> bool:
+        """Whether the line has parameters and a value; those that the door reads have, others may not."""
+        try:
+            return bool(self._split)
+        except MalformedError:
+            return False
+
+    @property
+    def plain(self) -> str:
+        """The value of a text without its escapes (RFC 5545 §3.3.11); empty where it cannot be read."""
+        return str(Contentline(self.text).parts()[2]) if self.is_readable else ""
+
+    @property
     def parameters(self) -> Parameters:
         """A copy of the parameters. Raises MalformedError."""
         return Parameters(self._split[0])

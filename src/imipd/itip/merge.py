@@ -152,4 +152,5 @@ def _my_categories(item: Instance, held: Instance) -> list[Line]:
 
 
 def _categories(part: Component) -> list[str]:
-    return [value for line in part.all("CATEGORIES") for value in _COMMA.split(line.value)]
+    lines = (line for line in part.all("CATEGORIES") if line.is_readable)
+    return [value for line in lines for value in _COMMA.split(line.value)]

@@ -6,8 +6,6 @@ An answer changes the Attendee's own line and no other (A4).
 import re
 from dataclasses import dataclass
 
-from icalendar import vText
-
 from imipd.memory import Revision
 
 from . import delegation, moment, recurrence, revision
@@ -177,7 +175,7 @@ def _answered(line: Line, answer: Answer, new: Revision) -> Line:
 
 def _schedule_status(part: Component) -> str:
     """Return the delivery status from REQUEST-STATUS, else success (RFC 6638 §4.2, §3.2.9)."""
-    codes = [line.value.partition(";")[0].strip() for line in part.all("REQUEST-STATUS")]
+    codes = [line.value.partition(";")[0].strip() for line in part.all("REQUEST-STATUS") if line.is_readable]
     known = [code for code in codes if _STATUS_CODE.fullmatch(code)]
     return ",".join(known) or "2.0"
 
@@ -192,5 +190,5 @@ def _with_progress(part: Component, answered: Component) -> Component:
 
 def _comments(message: ItipMessage) -> list[str]:
     found = (line for item in message.content.instances for line in item.component.all("COMMENT"))
-    texts = [str(vText.from_ical(line.value)).strip() for line in found]
+    texts = [line.plain.strip() for line in found]
     return [f"comment: {text[:LONGEST_COMMENT]}" for text in dict.fromkeys(texts) if text]

@@ -87,17 +87,16 @@ def definitions(calendar: Component) -> Mapping[str, Component]:
 def named(tzid: str) -> ZoneInfo | None:
     """Return the IANA time zone of an IANA or Windows name, also behind a vendor's prefix (``/x.org/Europe/Rome``)."""
     name = WINDOWS_TO_OLSON.get(tzid, tzid)
-    parts = name.strip("/").split("/")
-    for start in range(len(parts)):
-        candidate = "/".join(parts[start:])
-        if candidate in _iana():
-            return ZoneInfo(candidate)
-    return None
+    parts = name.split("/")
+    starts = range(1, len(parts)) if name.startswith("/") else (0,)
+    candidates = ("/".join(parts[start:]) for start in starts)
+    return next((ZoneInfo(candidate) for candidate in candidates if candidate in _iana()), None)
 
 
 @lru_cache(maxsize=1)
 def _iana() -> frozenset[str]:
-    return frozenset(available_timezones())
+    # These files say what this machine's zone is, and nothing about the sender's.
+    return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
 
 
 def _interpreted(definition: Component) -> tzinfo | None:
@@ -147,16 +146,9 @@ def tzids(parts: Iterable[Component]) -> set[str]:
     """Return every TZID that the lines of these components use."""
     found: set[str] = set()
     for part in parts:
-        found |= {line.parameter("TZID") for line in part.lines if "TZID=" in line.text.upper() and _readable(line)}
+        found |= {line.parameter("TZID") for line in part.lines if "TZID=" in line.text.upper() and line.is_readable}
         found |= tzids(part.components)
     return found - {""}
-
-
-def _readable(line: Line) -> bool:
-    try:
-        return bool(line.parameter("TZID"))
-    except MalformedError:
-        return False
 
 
 def clashes(stored: Zones, incoming: Zones, both: Iterable[str], year: int) -> dict[str, str]:
@@ -179,7 +171,7 @@ def renamed(part: Component, names: Mapping[str, str]) -> Component:
 
 
 def _renamed_line(line: Line, names: Mapping[str, str]) -> Line:
-    if "TZID=" not in line.text.upper() or not _readable(line) or line.parameter("TZID") not in names:
+    if "TZID=" not in line.text.upper() or not line.is_readable or line.parameter("TZID") not in names:
         return line
     parameters = line.parameters
     parameters["TZID"] = names[line.parameter("TZID")]

@@ -100,8 +100,10 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="The least important line that is written."
     )
-    format: Literal["text", "json"] = Field(
-        "text", description="One line for people, or one JSON object, for each event."
+    format: Literal["auto", "text", "json"] = Field(
+        "auto",
+        description="One line for people (`text`) or one JSON object (`json`) for each event; `auto` is text in a"
+        " terminal and JSON elsewhere.",
     )
 
 

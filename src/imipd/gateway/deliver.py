@@ -167,9 +167,16 @@ class Gateway:
     ) -> Context:
         memory = self._doors.ledger.recall(arrival.account.name, message.uid)
         first = itip.first_half(message.uid) if stored is None and message.method == "REQUEST" else None
-        halves = self._doors.store.find(arrival.account.home, first) if first else ()
-        split_from = itip.read(halves[0].body) if len(halves) == 1 else None
+        split_from = self._series(first, arrival) if first else None
         return replace(context, memory=memory, split_from=split_from)
+
+    def _series(self, uid: str, arrival: Arrival) -> CalendarObject | None:
+        """Return the one readable object with this UID, None where there is no such object."""
+        found = self._doors.store.find(arrival.account.home, uid)
+        try:
+            return itip.read(found[0].body) if len(found) == 1 else None
+        except MalformedError:
+            return None
 
     def _carry_out(self, judgement: Judgement, arrival: Arrival) -> Judgement:
         """Intend, write, complete (S4). Raises StoreError, LedgerError."""

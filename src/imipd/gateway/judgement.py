@@ -1,7 +1,7 @@
 """What is to be done about one iTIP message for one recipient: as a value, as an outcome, as a ledger entry."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imipd.accounts import Account
@@ -9,6 +9,11 @@ from imipd.itip import Added, Context, Decision, ItipMessage, NoAction, Reason, 
 from imipd.ledger import Entry, Recorded
 from imipd.mail import Mail
 from imipd.store import Stored
+
+WRITTEN = (Added.outcome, Updated.outcome)
+FOUND_DONE = (Reason.NO_CHANGE, Reason.DELETED_HERE)
+"""What the same message is decided to be against its own result."""
+GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +91,25 @@ def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
 
 
 def true_entry(entry: Entry, before: Recorded | None) -> Entry:
-    """Return the entry that tells what happened: a redelivery that finds its work done completes what was intended."""
+    """Return the entry that tells what happened, where nothing is written now but an earlier delivery left one.
+
+    A redelivery that finds its work done completes what was intended; a write that was completed stays recorded.
+    """
     if before is None:
         return entry
-    found_done = entry.reason in (Reason.NO_CHANGE, Reason.DELETED_HERE)
-    found_gone = entry.reason == Reason.UNKNOWN_UID and bool(before.entry.tombstones)
-    return before.entry if before.completed or found_done or found_gone else entry
+    told = before.entry
+    if told.outcome not in WRITTEN:
+        is_same = entry.reason in (told.reason, *FOUND_DONE) and told.reason not in GIVEN_UP
+        return told if is_same else entry
+    if before.completed or _is_carried_out(entry, told):
+        # Where a new object went is known only after the write, so the intended entry of one lacks it.
+        return replace(told, href=told.href or entry.href)
+    begun = f"an earlier delivery may have written: {told.outcome}: {told.reason}"
+    return replace(entry, detail="; ".join(filter(None, (entry.detail, begun))))
+
+
+def _is_carried_out(entry: Entry, intended: Entry) -> bool:
+    """Return whether what is decided now shows that the intended write was made before the crash."""
+    # A deleted object is unknown as long as its tombstone is not remembered.
+    is_gone = entry.reason == Reason.UNKNOWN_UID and bool(intended.tombstones)
+    return entry.reason in FOUND_DONE or is_gone

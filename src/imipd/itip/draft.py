@@ -97,8 +97,12 @@ class Draft:
         if recurrence_id is None:
             return MASTER
         master = self.master or self.stored.master
-        like = master.start if master else None
-        return moment.label(moment.in_form_of(recurrence_id, like) if like else recurrence_id)
+        if master is not None:
+            return moment.label(recurrence.identified(master, recurrence_id))
+        held = ((label, item.recurrence_id) for label, item in self.items.items())
+        return next(
+            (label for label, at in held if at and moment.are_same(recurrence_id, at)), moment.label(recurrence_id)
+        )
 
     def target(self, recurrence_id: Moment | None) -> Target | NoAction | Error:
         """Return the component that a message speaks of; an override that is not there yet is made from the master."""
@@ -158,6 +162,8 @@ class Draft:
         placed, content = set[str](), []
         for item in self.stored.calendar.content:
             label = self._origin.get(id(item))
+            if item.name == "METHOD":
+                continue  # RFC 4791 §4.1: whoever stored it, a calendar object has none (S3)
             if label is None:
                 content.append(item)
             elif label in self.items:

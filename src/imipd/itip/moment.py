@@ -85,6 +85,17 @@ def read_duration(line: Line | None) -> timedelta | None:
     return duration
 
 
+def period_length(text: str) -> timedelta | None:
+    """Return how long a PERIOD lasts (RFC 5545 §3.3.9), None where that cannot be read."""
+    begin, _, end = text.strip().partition("/")
+    try:
+        first, last = vDDDTypes.from_ical(begin), vDDDTypes.from_ical(end)
+        length = last if isinstance(last, timedelta) else last - first
+    except Exception:  # noqa: BLE001  whatever the library raises, the end is unreadable
+        return None
+    return length if timedelta() <= length <= LONGEST else None
+
+
 def is_date(moment: Moment) -> bool:
     """Whether it is an all-day moment."""
     return not isinstance(moment, datetime)
@@ -110,8 +121,15 @@ def of_label(text: str) -> Moment | None:
     return moment if isinstance(moment, date) else None
 
 
+def is_midnight(moment: Moment) -> bool:
+    """Whether a DATE can say the moment: it is one, or a time at midnight on its own clock."""
+    return not isinstance(moment, datetime) or moment.time() == time()
+
+
 def are_same(one: Moment, other: Moment) -> bool:
-    """Return whether two moments are the same, each read in the form of the second (R7)."""
+    """Return whether two moments are the same, the first read in the form of the second; a DATE is midnight (R7)."""
+    if is_date(other) and not is_midnight(one):
+        return False
     return label(in_form_of(one, other)) == label(other)
 
 

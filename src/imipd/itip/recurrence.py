@@ -23,33 +23,44 @@ def is_askable(master: Instance) -> bool:
 
 def locate(master: Instance, recurrence_id: Moment) -> Moment | None:
     """Return the existing instance that is meant, in the form of the master's DTSTART; None where there is none."""
-    if master.start is None:
+    found = identified(master, recurrence_id)
+    if master.start is None or moment.is_date(found) != moment.is_date(master.start):
         return None
-    asked = moment.in_form_of(recurrence_id, master.start)
-    if _exists(master, asked):
-        return asked
-    if moment.is_date(master.start) and isinstance(recurrence_id, datetime):
-        return _nearest_day(master, recurrence_id)
-    return None
+    return found if _exists(master, found) else None
+
+
+def identified(master: Instance, recurrence_id: Moment) -> Moment:
+    """Return the RECURRENCE-ID in the form of the master's DTSTART; as it stands where no DATE can be told from it."""
+    start = master.start
+    if start is None:
+        return recurrence_id
+    if moment.is_date(start) and isinstance(recurrence_id, datetime) and not moment.is_midnight(recurrence_id):
+        return _nearest_day(master, recurrence_id) or recurrence_id
+    return moment.in_form_of(recurrence_id, start)
 
 
 def _nearest_day(master: Instance, asked: datetime) -> Moment | None:
-    """An all-day series answered with a time: the only instance within 14 hours of it (R7)."""
+    """An all-day series answered with another time: the only instance within 14 hours of it (R7)."""
     instant = asked.replace(tzinfo=UTC) if asked.tzinfo is None else asked.astimezone(UTC)
     days = (instant.date() + timedelta(days=step) for step in (-1, 0, 1))
     near = [day for day in days if abs(datetime.combine(day, time(), UTC) - instant) <= NEAR]
-    found = [day for day in near if _exists(master, day)]
+    found = [day for day in near if _has(master, day)]
     return found[0] if len(found) == 1 else None
 
 
 def is_excluded(master: Instance, recurrence_id: Moment) -> bool:
     """Return whether an EXDATE takes this instance out."""
-    return master.start is not None and _among(recurrence_id, master.exdates, master.start)
+    return master.start is not None and _among(identified(master, recurrence_id), master.exdates, master.start)
 
 
 def _exists(master: Instance, asked: Moment) -> bool:
+    return master.start is not None and not _among(asked, master.exdates, master.start) and _has(master, asked)
+
+
+def _has(master: Instance, asked: Moment) -> bool:
+    """Return whether the series has such an instance, taken out by an EXDATE or not."""
     start = master.start
-    if start is None or _among(asked, master.exdates, start):
+    if start is None:
         return False
     if moment.label(asked) == moment.label(start) or _among(asked, master.rdates, start):
         return True
@@ -57,8 +68,8 @@ def _exists(master: Instance, asked: Moment) -> bool:
 
 
 def _among(asked: Moment, moments: tuple[Moment, ...], like: Moment) -> bool:
-    wanted = moment.label(moment.in_form_of(asked, like))
-    return any(moment.label(moment.in_form_of(item, like)) == wanted for item in moments)
+    wanted = moment.in_form_of(asked, like)
+    return any(moment.are_same(item, wanted) for item in moments)
 
 
 def has_instances(master: Instance) -> bool:
@@ -78,14 +89,26 @@ def has_instances(master: Instance) -> bool:
 def derived(master: Instance, recurrence_id: Moment) -> Component:
     """Return the override that says what the master says of this instance (RFC 5546 §3.2.2.1)."""
     part = master.component.without(*_OF_THE_SERIES, "DTSTART", "DTEND", "DUE", "RECURRENCE-ID")
-    return part.append(_times(master, recurrence_id))
+    own = _period(master, recurrence_id)
+    part = part if own is None else part.without("DURATION")
+    return part.append(_times(master, recurrence_id, own))
 
 
-def _times(master: Instance, recurrence_id: Moment) -> list[Line]:
+def _period(master: Instance, recurrence_id: Moment) -> timedelta | None:
+    """Return the length that an RDATE;VALUE=PERIOD gives this one instance (RFC 5545 §3.8.5.2)."""
+    texts = (text for line in master.component.all("RDATE") for text in line.value.split(","))
+    pairs = zip(texts, master.rdates, strict=True)
+    found = (text for text, at in pairs if "/" in text and moment.are_same(at, recurrence_id))
+    return next((moment.period_length(text) for text in found), None)
+
+
+def _times(master: Instance, recurrence_id: Moment, own: timedelta | None) -> list[Line]:
     start = master.component.one("DTSTART")
     if start is None or master.start is None:
         return []
     times = [moment.line_like(name, recurrence_id, start) for name in ("RECURRENCE-ID", "DTSTART")]
+    if own is not None:
+        return [*times, moment.line_like("DTEND", moment.plus(recurrence_id, own), start)]
     for name in ("DTEND", "DUE"):
         end = master.component.one(name)
         if end is not None and master.end is not None:
@@ -97,6 +120,20 @@ def _times(master: Instance, recurrence_id: Moment) -> list[Line]:
 
 def times_at(master: Instance, recurrence_id: Moment) -> tuple[Moment | None, Moment | None]:
     """Return DTSTART and end of the instance as the series has it."""
-    if master.start is None or master.end is None:
-        return recurrence_id, None
-    return recurrence_id, moment.plus(recurrence_id, moment.between(master.start, master.end))
+    own = _period(master, recurrence_id)
+    if own is None and master.start is not None and master.end is not None:
+        own = moment.between(master.start, master.end)
+    return recurrence_id, None if own is None else moment.plus(recurrence_id, own)
+
+
+def have_same_rules(one: Instance, other: Instance) -> bool:
+    """Return whether two masters have the same RRULEs, however their parts are written (V3)."""
+    return {_meaning(item, one.start) for item in one.rules} == {_meaning(item, other.start) for item in other.rules}
+
+
+def _meaning(item: rule.Rule, start: Moment | None) -> frozenset[tuple[str, frozenset[str]]]:
+    # RFC 5545 §3.3.10: what INTERVAL and WKST are where they are absent.
+    parts = {name: frozenset(value.split(",")) for name, value in (("INTERVAL", "1"), ("WKST", "MO"), *item.parts)}
+    if start is not None and item.until is not None:
+        parts["UNTIL"] = frozenset({moment.label(moment.in_form_of(item.until, start))})
+    return frozenset(parts.items())

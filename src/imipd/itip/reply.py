@@ -5,8 +5,9 @@ An answer changes the Attendee's own line and no other (A4).
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 
-from imipd.memory import Revision
+from imipd.memory import Memory, Revision
 
 from . import delegation, moment, recurrence, revision
 from .authority import answering
@@ -15,10 +16,16 @@ from .draft import MASTER, Draft, Target
 from .instance import Instance, Party
 from .lines import Component, Line, written
 from .message import CalendarObject, Context, ItipMessage
+from .moment import Moment
 
-ANSWERS = ("ACCEPTED", "DECLINED", "TENTATIVE", "DELEGATED", "COMPLETED", "IN-PROCESS")
+_EVENT = ("ACCEPTED", "DECLINED", "TENTATIVE", "DELEGATED")
+ANSWERS = {"VEVENT": _EVENT, "VTODO": (*_EVENT, "COMPLETED", "IN-PROCESS")}  # RFC 5545 §3.2.12
 LONGEST_COMMENT = 500
-_PROGRESS = ("PERCENT-COMPLETE", "COMPLETED", "STATUS")
+_PROGRESS = {
+    "PERCENT-COMPLETE": re.compile(r"\d{1,2}|100"),
+    "COMPLETED": re.compile(r"\d{8}T\d{6}Z"),
+    "STATUS": re.compile("NEEDS-ACTION|IN-PROCESS|COMPLETED"),  # only the Organizer cancels
+}
 _STATUS_CODE = re.compile(r"\d(\.\d{1,3}){1,2}")
 
 
@@ -29,12 +36,14 @@ class Answer:
     item: Instance
     party: Party
     """His line in the message."""
+    alias: str
+    """From, where the ATTENDEE is nowhere on the list and From may be (R5)."""
     context: Context
 
     @property
     def counts(self) -> bool:
         """Whether it says anything: an absent or NEEDS-ACTION PARTSTAT never erases an answer (R6)."""
-        return self.party.partstat in ANSWERS
+        return self.party.partstat in ANSWERS.get(self.item.kind, _EVENT)
 
     def revision(self, address: str, label: str) -> Revision:
         """Return what is remembered of it."""
@@ -43,19 +52,24 @@ class Answer:
 
 def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
     """Return what the answer does to the Organizer's object."""
-    said = answering(message, context)
-    if said is None or any(item.attendee(said.address) is None for item in message.content.instances):
-        return Error(Reason.MALFORMED, "a REPLY is of exactly one ATTENDEE")  # R4
     if stored is None:
         return NoAction(Reason.UNKNOWN_UID)  # R1: an answer never creates anything
+    said = answering(message, context)
+    if said is None or any(_times_listed(said, item) != 1 for item in message.content.instances):
+        return Error(Reason.MALFORMED, "a REPLY is of exactly one ATTENDEE")  # R4
     draft = Draft(stored, context)
+    alias = "" if any(party.address == said.address for party in stored.attendees) else context.originator or ""
     draft.findings.notes += _comments(message)
     # The master first: an answer for one instance in the same mail then stands above it.
     for item in sorted(message.content.instances, key=lambda item: item.recurrence_id is not None):
         party = item.attendee(said.address)
         if party is not None:
-            _carry_out(Answer(item, party, context), draft)
+            _carry_out(Answer(item, party, alias, context), draft)
     return draft.findings.conclude(stored, draft.calendar())
+
+
+def _times_listed(said: Party, item: Instance) -> int:
+    return sum(party.address == said.address for party in item.attendees)
 
 
 def _carry_out(answer: Answer, draft: Draft) -> None:
@@ -64,31 +78,37 @@ def _carry_out(answer: Answer, draft: Draft) -> None:
         draft.findings.refused.append(target)
         return
     listed = _listed(answer, target.item)
-    refused = _refused(answer, target, listed)
+    refused = _refused(answer, target, listed, draft)
     if refused:
         draft.findings.refused.append(refused)
         return
-    before = revision.last(listed, target.label, answer.context.memory)
     _apply(answer, target, listed, draft)
     if target.label == MASTER and answer.counts:
-        _apply_to_overrides(answer, before, draft)
+        _apply_to_overrides(answer, listed, draft)
 
 
 def _listed(answer: Answer, item: Instance) -> Party | None:
     """Return the Attendee's stored line; From's where he answers from another of his addresses (R5)."""
-    return item.attendee(answer.party.address) or item.attendee(answer.context.originator or "")
+    return item.attendee(answer.party.address) or item.attendee(answer.alias)
 
 
-def _refused(answer: Answer, target: Target, listed: Party | None) -> NoAction | Error | None:
+def _refused(answer: Answer, target: Target, listed: Party | None, draft: Draft) -> NoAction | Error | None:
+    if _is_of_another_time(answer.item, target.item):
+        return NoAction(Reason.STALE, "answers an earlier time")  # V3
+    return _stale(answer, target, listed, draft) or _not_his(answer, target, listed, draft)
+
+
+def _not_his(answer: Answer, target: Target, listed: Party | None, draft: Draft) -> NoAction | None:
+    organizer = draft.stored.organizer
+    if listed and organizer and listed.address == organizer.address:
+        return NoAction(Reason.OWN_MESSAGE, "From is the ORGANIZER")  # A6
     if listed is None and not _may_join(answer, target.item):
         return NoAction(Reason.NOT_AN_ATTENDEE, answer.party.address)  # R5
     if not delegation.is_vouched(answer.party, target.item):
         return NoAction(Reason.NOT_AN_ATTENDEE, f"no delegator names {answer.party.address}")  # R9
     if target.item.status == "CANCELLED":
         return NoAction(Reason.ALREADY_CANCELLED, target.label)  # R10
-    if _is_of_another_time(answer.item, target.item):
-        return NoAction(Reason.STALE, "answers an earlier time")  # V3
-    return _stale(answer, target.label, listed)
+    return None
 
 
 def _may_join(answer: Answer, item: Instance) -> bool:
@@ -96,45 +116,67 @@ def _may_join(answer: Answer, item: Instance) -> bool:
     return delegated or answer.context.policy.party_crashers == "add"
 
 
-def _stale(answer: Answer, label: str, listed: Party | None) -> NoAction | None:
-    known = revision.last(listed, label, answer.context.memory)
-    if listed and revision.attendee_is_stale(answer.revision(listed.address, label), known):
+def _stale(answer: Answer, target: Target, listed: Party | None, draft: Draft) -> NoAction | None:
+    known = _last_answer(answer, target.label, listed, draft)
+    if listed and revision.attendee_is_stale(answer.revision(listed.address, target.label), known):
         return NoAction(Reason.STALE, "a later answer was applied")  # V2
     return None
+
+
+def _last_answer(answer: Answer, label: str, listed: Party | None, draft: Draft) -> Revision | None:
+    """Return his last answer to this very instance: one that came with the series is none (R8)."""
+    whole = _listed(answer, draft.master) if draft.master and label != MASTER else None
+    if listed and _came_with_series(listed, label, whole, answer.context.memory):
+        return None
+    return revision.last(listed, label, answer.context.memory)
+
+
+def _came_with_series(there: Party, label: str, whole: Party | None, memory: Memory) -> bool:
+    """Return whether his answer to an instance is the one to the series; one mail may bring two that differ (R8)."""
+    if whole is None or there.partstat != whole.partstat:
+        return False
+    one, other = revision.last(there, label, memory), revision.last(whole, MASTER, memory)
+    return one is not None and other is not None and revision.are_equal(one, other)
 
 
 def _is_of_another_time(item: Instance, target: Instance) -> bool:
     """Return whether the answer is to an earlier version of this instance (V3)."""
     if item.sequence is not None and item.sequence >= (target.sequence or 0):
         return False
-    pairs = [(item.start, target.start), (item.end, target.end)]
+    pairs = [(item.start, target.start), (item.end, _end(target))]
     carried = [(said, held) for said, held in pairs if said is not None]
     differs = any(held is None or not moment.are_same(said, held) for said, held in carried)
     if item.rules and target.recurrence_id is None:
-        differs = differs or {r.parts for r in item.rules} != {r.parts for r in target.rules}
+        differs = differs or not recurrence.have_same_rules(item, target)
     # An absent SEQUENCE is unknown, not 0; a lower one counts only with a time that shows what was answered.
     return differs or (item.sequence is not None and not carried and not item.rules)
 
 
+def _end(item: Instance) -> Moment | None:
+    """Return when it ends, also where a VEVENT leaves that to its DTSTART (RFC 5545 §3.6.1)."""
+    if item.end is not None or item.start is None or item.kind != "VEVENT":
+        return item.end
+    return moment.plus(item.start, timedelta(days=1 if moment.is_date(item.start) else 0))
+
+
 def _apply(answer: Answer, target: Target, listed: Party | None, draft: Draft) -> None:
     new = answer.revision(listed.address if listed else answer.party.address, target.label)
-    part = _with_line(target.item.component, answer, listed, new)
+    part = _with_line(target.item, answer, listed, new)
     part = delegation.add_delegates(part, answer.party, frozenset(party.address for party in target.item.attendees))
-    if answer.item.kind == "VTODO" and len(target.item.attendees) == 1 and listed:
+    if answer.item.kind == "VTODO" and answer.counts and listed and len(target.item.attendees) == 1:
         part = _with_progress(part, answer.item.component)
     draft.put(target.label, part)
     draft.findings.reasons.append(Reason.ATTENDEE_REPLIED)
     draft.findings.revisions += [new] if answer.counts else []
 
 
-def _apply_to_overrides(answer: Answer, before: Revision | None, draft: Draft) -> None:
+def _apply_to_overrides(answer: Answer, before: Party | None, draft: Draft) -> None:
     """Carry an answer to the series on to the overrides that he has not answered for themselves (R8)."""
     for label, item in draft.overrides:
         listed = _listed(answer, item)
         if listed is None or _stands_apart(answer, item, draft):
             continue
-        there = revision.last(listed, label, answer.context.memory)
-        if listed.partstat == "NEEDS-ACTION" or (there and before and revision.are_equal(there, before)):
+        if listed.partstat == "NEEDS-ACTION" or _came_with_series(listed, label, before, answer.context.memory):
             _apply(answer, Target(label, item), listed, draft)
 
 
@@ -149,12 +191,14 @@ def _stands_apart(answer: Answer, item: Instance, draft: Draft) -> bool:
     return any(not (one == other or (one and other and moment.are_same(one, other))) for one, other in pairs)
 
 
-def _with_line(part: Component, answer: Answer, listed: Party | None, new: Revision) -> Component:
-    old = listed.line if listed else None
-    line = _answered(old or written("ATTENDEE", answer.party.line.value), answer, new)
-    if old is None:
-        return part.append([line])
-    return part if line.key == old.key else part.swap(old, line)
+def _with_line(item: Instance, answer: Answer, listed: Party | None, new: Revision) -> Component:
+    part = item.component
+    if listed is None:
+        return part.append([_answered(written("ATTENDEE", answer.party.line.value), answer, new)])
+    for old in (party.line for party in item.attendees if party.address == listed.address):
+        line = _answered(old, answer, new)
+        part = part if line.key == old.key else part.swap(old, line)
+    return part
 
 
 def _answered(line: Line, answer: Answer, new: Revision) -> Line:
@@ -177,14 +221,15 @@ def _schedule_status(part: Component) -> str:
     """Return the delivery status from REQUEST-STATUS, else success (RFC 6638 §4.2, §3.2.9)."""
     codes = [line.value.partition(";")[0].strip() for line in part.all("REQUEST-STATUS") if line.is_readable]
     known = [code for code in codes if _STATUS_CODE.fullmatch(code)]
-    return ",".join(known) or "2.0"
+    return ",".join(dict.fromkeys(known)) or "2.0"
 
 
 def _with_progress(part: Component, answered: Component) -> Component:
     """Return a task with what its only Attendee says of its progress (RFC 5546 §3.4.3)."""
-    for name in _PROGRESS:
-        if answered.all(name):
-            part = part.put(name, answered.all(name))
+    for name, form in _PROGRESS.items():
+        values = [line.value.strip().upper() for line in answered.all(name) if line.is_readable]
+        if len(values) == 1 and form.fullmatch(values[0]):
+            part = part.set(name, values[0])
     return part
 
 

@@ -1,0 +1,16 @@
+# Dovecot (Pigeonhole) Sieve: send a copy to the address that the MTA brings to imipd by LMTP.
+# NOT TESTED by this project. The copy goes through the MTA's queue, so it is tried again while imipd is away.
+#
+# Needs: sieve_extensions with "copy" (the default), a working submission_host or sendmail for Dovecot, and in the MTA
+# relay_domains and transport_maps for imip.invalid (deploy/postfix/main.cf; there without recipient_bcc_maps).
+# From stays as it is, which imipd relies on; sieve_max_redirects (4) counts it.
+require ["copy", "mime", "foreverypart", "variables", "envelope"];
+
+foreverypart {
+  if header :mime :contenttype "Content-Type" ["text/calendar", "application/ics", "text/x-vcalendar"] {
+    if envelope :localpart :matches "to" "*" {
+      redirect :copy "${1}@imip.invalid";
+    }
+    break;
+  }
+}

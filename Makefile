@@ -3,6 +3,10 @@ PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION = ignore
 
+# What the end-to-end tests run beside us.
+E2E_PACKAGES = postgresql
+SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
+
 .PHONY: demo test check e2e lock clean
 
 demo: .venv/ready .venv-servers/ready
@@ -16,6 +20,14 @@ check: .venv/ready
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/pytest -q tests/test_walls.py
+
+e2e: .venv/ready .venv-servers/ready
+	@missing=$$(for package in $(E2E_PACKAGES); do \
+	  dpkg-query -Wf '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	  $(SUDO) apt-get update -qq && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
+	.venv/bin/pytest -m e2e $(PYTEST)
 
 lock:
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --extra postgresql -o requirements.lock

@@ -112,6 +112,8 @@ def _not_his(answer: Answer, target: Target, listed: Party | None, draft: Draft)
 
 
 def _may_join(answer: Answer, item: Instance) -> bool:
+    if not answer.counts:
+        return False  # who says nothing does not join
     delegated = bool(answer.party.addresses("DELEGATED-FROM")) and delegation.is_vouched(answer.party, item)
     return delegated or answer.context.policy.party_crashers == "add"
 

@@ -33,7 +33,8 @@ def refuse(message: ItipMessage, stored: CalendarObject | None, context: Context
     if stored is None:
         return _wrong_sender(message, None, context)
     return (
-        _wrong_object(message, stored, context)
+        _not_the_organizer(message, stored.organizer, context)
+        or _wrong_object(message, stored, context)
         or _wrong_role(message, stored, context)
         or _wrong_sender(message, stored, context)
     )
@@ -59,7 +60,7 @@ def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) 
     organizer = stored.organizer
     mine = organizer is not None and context.is_me(organizer.address)
     if message.method == "REPLY":
-        return _wrong_answer(message, organizer, context) if organizer and mine else _not_the_organizer(organizer)
+        return _wrong_answer(message, organizer, context)
     if mine:
         return NoAction(Reason.OWN_MESSAGE, "the stored ORGANIZER is the recipient")  # A6
     if not any(context.is_me(party.address) for party in stored.attendees):
@@ -67,15 +68,16 @@ def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) 
     return None
 
 
-def _not_the_organizer(organizer: Party | None) -> Error:
-    return Error(
-        Reason.NOT_THE_ORGANIZER, f"the stored ORGANIZER is {organizer.address if organizer else 'nobody'}"
-    )  # R2
+def _not_the_organizer(message: ItipMessage, organizer: Party | None, context: Context) -> Error | None:
+    """An answer to a meeting of somebody else's is not compared with it any further (A7, R2)."""
+    if message.method != "REPLY" or organizer is None or context.is_me(organizer.address):
+        return None
+    return Error(Reason.NOT_THE_ORGANIZER, f"the stored ORGANIZER is {organizer.address}")
 
 
-def _wrong_answer(message: ItipMessage, organizer: Party, context: Context) -> NoAction | None:
+def _wrong_answer(message: ItipMessage, organizer: Party | None, context: Context) -> NoAction | None:
     said = answering(message, context)
-    if said and said.address == organizer.address:
+    if said and organizer and said.address == organizer.address:
         return NoAction(Reason.OWN_MESSAGE, "the ATTENDEE who answers is the ORGANIZER")  # A6
     return None
 

@@ -23,9 +23,10 @@ def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Conte
 
 def _role_fits(stored: CalendarObject, message: ItipMessage, context: Context) -> bool:
     organizer = stored.organizer
+    mine = organizer is not None and context.is_me(organizer.address)
     if message.method == "REPLY":
-        return organizer is not None and context.is_me(organizer.address)
-    return any(context.is_me(party.address) for party in stored.attendees)
+        return mine
+    return not mine and any(context.is_me(party.address) for party in stored.attendees)
 
 
 def refuse(message: ItipMessage, stored: CalendarObject | None, context: Context) -> NoAction | Error | None:
@@ -87,10 +88,15 @@ def _wrong_sender(message: ItipMessage, stored: CalendarObject | None, context: 
         return None
     if message.method == "REPLY":
         return _wrong_attendee(message, stored, context)
+    return None if _delegates_to_me(message, context) else not_from_the_organizer(message, stored, context)
+
+
+def not_from_the_organizer(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Error | None:
+    """Return why the originator does not speak for the Organizer, None where he does (A2)."""
     organizer = stored.organizer if stored else message.content.organizer
-    if organizer is None or _speaks_for(context.originator, organizer, is_stored=stored is not None):
+    if context.policy.sender == "any" or organizer is None:
         return None
-    if stored is None and _delegates_to_me(message, context):
+    if _speaks_for(context.originator, organizer, is_stored=stored is not None):
         return None
     detail = f"From {context.originator or 'nobody in particular'}, ORGANIZER {organizer.address}"
     return Error(Reason.SENDER_IS_NOT_THE_ORGANIZER, detail)
@@ -105,7 +111,7 @@ def _speaks_for(originator: str | None, party: Party, *, is_stored: bool) -> boo
 
 
 def _delegates_to_me(message: ItipMessage, context: Context) -> bool:
-    """An Attendee who delegates to me may hand me the invitation, which then can only be a new one (A1)."""
+    """An Attendee who delegates to me may hand me the invitation; `request` sees that he changes nothing (A1)."""
     return message.method == "REQUEST" and any(
         context.originator in party.addresses("DELEGATED-FROM")
         for party in message.content.attendees

@@ -5,6 +5,7 @@ the stored object's; of the Attendee's line only PARTSTAT is his.
 """
 
 import re
+from datetime import datetime, timedelta
 
 from imipd.address import comparable
 
@@ -40,17 +41,23 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
     part = _stripped(item.component).without(*_MINE)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
-            part = part.swap(line, _with_partstat(line, _my_partstat(line, held, context, rescheduled=rescheduled)))
+            partstat = _my_partstat(line, _said(line), held, context, rescheduled=rescheduled)
+            part = part.swap(line, _with_partstat(line, partstat))
     first = held.organizer.line.parameter(revision.FIRST) if held.organizer else ""
-    return _with_mine(_remembered(part, item, first, context), held).append(_my_categories(item, held))
+    return _with_mine(_remembered(part, item, first, context), held)
 
 
-def rebased(part: Component, held: Instance, context: Context) -> Component:
-    """Return an override made anew from the series, with what is mine in the one that was there (Q4)."""
+def rebased(item: Instance, held: Instance, master: Instance, context: Context) -> Component:
+    """Return an override made anew from the series, with what is mine in `held`, the one that was there (Q4).
+
+    `master` is the message's: whether an instance that became longer is asked for anew is said there (Q6).
+    """
+    part, rescheduled = item.component, is_rescheduled(item, held, (held.start, held.end))
     for line in part.all("ATTENDEE"):
-        mine = held.attendee(comparable(line.value))
-        if mine and context.is_me(mine.address):
-            part = part.swap(line, _with_partstat(line, mine.partstat))
+        asking = master.attendee(comparable(line.value))
+        if asking and context.is_me(asking.address):
+            partstat = _my_partstat(line, _said(asking.line), held, context, rescheduled=rescheduled)
+            part = part.swap(line, _with_partstat(line, partstat))
     return _with_mine(part.without(*_MINE, "VALARM"), held)
 
 
@@ -62,23 +69,47 @@ def differs_in_mine_alone(held: Instance, derived: Instance, context: Context) -
 
 def _theirs(item: Instance, context: Context) -> set[object]:
     lines = (line for line in item.component.lines if not _is_mine(line) and line.name not in _REVISED)
-    kept = {line.key for line in lines if line.name not in ("ATTENDEE", "ORGANIZER")}
-    return kept | {party.address for party in item.attendees if not context.is_me(party.address)}
+    kept: set[object] = {line.key for line in lines if line.name not in ("ATTENDEE", "ORGANIZER", "CATEGORIES")}
+    kept |= {party.address for party in item.attendees if not context.is_me(party.address)}
+    return kept | (set(_categories(item.component)) & _named_by_organizer(item))
 
 
 def _with_mine(part: Component, held: Instance) -> Component:
     lines = [line for line in held.component.lines if _is_mine(line)]
-    return part.append([*lines, *(alarm for alarm in held.component.components if alarm.name == "VALARM")])
+    part = part.append([*lines, *(alarm for alarm in held.component.components if alarm.name == "VALARM")])
+    return _with_my_categories(part, held)
 
 
 def is_rescheduled(item: Instance, held: Instance, times: Times) -> bool:
     """Return whether the message moves the instance from `times`, or changes how the series recurs (Q6)."""
-    pairs = zip((item.start, item.end), times, strict=True)
-    if any(new != old and not (new and old and moment.are_same(new, old)) for new, old in pairs):
+    start, end = times
+    if _differ(item.start, start) or _differ(_end(item.kind, item.start, item.end), _end(item.kind, start, end)):
         return True
-    if item.recurrence_id is not None:
+    return item.recurrence_id is None and (item.recurs or held.recurs) and _recurs_otherwise(item, held)
+
+
+def _differ(new: Moment | None, old: Moment | None) -> bool:
+    return new != old and not (new and old and moment.are_same(new, old))
+
+
+def _end(kind: str, start: Moment | None, end: Moment | None) -> Moment | None:
+    """Return when it ends, also where a VEVENT leaves that to its DTSTART (RFC 5545 §3.6.1)."""
+    if end is not None or start is None or kind != "VEVENT":
+        return end
+    return moment.plus(start, timedelta(days=1 if moment.is_date(start) else 0))
+
+
+def _recurs_otherwise(item: Instance, held: Instance) -> bool:
+    rules, before = ({rule.shape(one.start) for rule in one.rules} for one in (item, held))
+    return rules != before or _labels(item) != _labels(held) or _is_of_another_clock(item.start, held.start)
+
+
+def _is_of_another_clock(new: Moment | None, old: Moment | None) -> bool:
+    """Return whether two zones that agree on DTSTART disagree half a year later: the series then moves by that."""
+    if not isinstance(new, datetime) or not isinstance(old, datetime):
         return False
-    return {rule.shape for rule in item.rules} != {rule.shape for rule in held.rules} or _labels(item) != _labels(held)
+    later = timedelta(days=182)
+    return _differ(moment.plus(new, later), moment.plus(old, later))
 
 
 def _labels(item: Instance) -> set[str]:
@@ -109,10 +140,13 @@ def _is_mine(line: Line) -> bool:
     return line.name in _MINE or line.name.startswith(_MY_CLIENT)
 
 
-def _my_partstat(line: Line, held: Instance, context: Context, *, rescheduled: bool) -> str:
-    """My answer stays; on a reschedule it is asked for anew where the Organizer says so, and nothing else (Q6)."""
+def _said(line: Line) -> str:
+    return line.parameter("PARTSTAT").upper() or NEEDS_ACTION
+
+
+def _my_partstat(line: Line, said: str, held: Instance, context: Context, *, rescheduled: bool) -> str:
+    """My answer stays; on a reschedule it is asked for anew where the Organizer `said` so, and nothing else (Q6)."""
     mine = held.attendee(comparable(line.value)) or next((p for p in held.attendees if context.is_me(p.address)), None)
-    said = line.parameter("PARTSTAT").upper() or NEEDS_ACTION
     if mine is None or (rescheduled and said == NEEDS_ACTION):
         return NEEDS_ACTION
     return mine.partstat
@@ -143,12 +177,24 @@ def _remembered(part: Component, item: Instance, first: str, context: Context) -
     return part.put("ORGANIZER", [revision.remember(line, new)])
 
 
-def _my_categories(item: Instance, held: Instance) -> list[Line]:
-    """Return a line with the CATEGORIES that I added to the Organizer's (Q3)."""
-    theirs = set(held.organizer.line.values_of(revision.CATEGORIES)) if held.organizer else set()
-    theirs |= set(_categories(item.component))
-    mine = [value for value in _categories(held.component) if value not in theirs]
-    return [written("CATEGORIES", ",".join(mine))] if mine else []
+def _with_my_categories(part: Component, held: Instance) -> Component:
+    """Return the component with the CATEGORIES that I added to the Organizer's (Q3), in the lines that they are in."""
+    theirs = _named_by_organizer(held) | set(_categories(part))
+    old = held.component.all("CATEGORIES")
+    part = part.append(line for line in (_without_values(line, theirs) for line in old) if line)
+    return part.put("CATEGORIES", old) if set(_categories(part)) == set(_categories(held.component)) else part
+
+
+def _without_values(line: Line, values: set[str]) -> Line | None:
+    said = _COMMA.split(line.value) if line.is_readable else []
+    kept = [value for value in said if value not in values]
+    if kept == said:
+        return line if said else None
+    return written("CATEGORIES", ",".join(kept), line.parameters) if kept else None
+
+
+def _named_by_organizer(item: Instance) -> set[str]:
+    return set(item.organizer.line.values_of(revision.CATEGORIES)) if item.organizer else set()
 
 
 def _categories(part: Component) -> list[str]:

@@ -5,7 +5,7 @@ Any bytes give a value or `MalformedError`; past this door nothing raises.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from imipd.address import without_detail
 from imipd.memory import NOTHING, Memory
@@ -124,9 +124,9 @@ def read(body: bytes) -> CalendarObject:
     return _object(lines.read(body, max_components=100_000), Limits(attendees=100_000))
 
 
-def with_names(content: CalendarObject, names: Mapping[str, str]) -> CalendarObject:
-    """Return the object with other names for its time zones (Q7)."""
-    return _object(zones.renamed(content.calendar, names), LIMITS)
+def with_names(content: CalendarObject, names: Mapping[str, str], first: date) -> CalendarObject:
+    """Return the object with other names for its time zones, each of them defined (Q7); `first` is its first day."""
+    return _object(zones.renamed(zones.complete(content.calendar, content.zones, first), names), LIMITS)
 
 
 def _object(calendar: Component, limits: Limits) -> CalendarObject:

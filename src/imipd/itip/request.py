@@ -7,11 +7,11 @@ stays untouched.
 import re
 from datetime import date
 
-from . import merge, recurrence, series, zones
-from .decision import Added, Decision, NoAction, Reason
+from . import authority, merge, recurrence, series, zones
+from .decision import Added, Decision, NoAction, Reason, Updated
 from .draft import MASTER, Draft
 from .instance import Instance
-from .lines import Component, written
+from .lines import Component, Line, written
 from .message import CalendarObject, Context, ItipMessage, with_names
 from .revision import is_buried
 from .wire import settled
@@ -29,9 +29,12 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
     draft = _carried_out(content, stored, context)
     names = _clashes(content, stored, draft)
     if names:
-        content = with_names(content, names)
+        content = with_names(content, names, _first(content))
         draft = _carried_out(content, stored, context)
-    return draft.findings.conclude(stored, _written(content, stored, draft))
+    decision = draft.findings.conclude(stored, _written(content, stored, draft))
+    # A delegator's REQUEST may come again, but changes nothing (A1).
+    refused = authority.not_from_the_organizer(message, stored, context) if isinstance(decision, Updated) else None
+    return refused or decision
 
 
 def first_half(uid: str) -> str | None:
@@ -42,21 +45,31 @@ def first_half(uid: str) -> str | None:
 
 def _invite(content: CalendarObject, context: Context) -> Decision:
     """Add a new object, where the policy says so (Q2)."""
-    party = content.organizer.address if content.organizer else ""
-    sequence = min(item.sequence or 0 for item in content.instances)
-    if is_buried(MASTER, sequence, party, context.memory):
-        late = is_buried(MASTER, sequence + 1, party, context.memory)
-        return NoAction(Reason.STALE if late else Reason.DELETED_HERE, "called off or deleted before")
+    gone = [_called_off(item, content, context) for item in ([content.master] if content.master else content.instances)]
+    if all(gone):
+        return NoAction(gone[0] or Reason.STALE, "called off or deleted before")
     if context.policy.invitations == "ignore" and not _is_second_half(content, context):
         return NoAction(Reason.INVITATION_NOT_ADDED, "policy invitations = ignore")
     draft = Draft(content, context)
     for item in content.instances:
         label = draft.label(item.recurrence_id)
+        if content.master is None and _called_off(item, content, context):
+            del draft.items[label]
+            continue
         draft.put(label, merge.invited(item, context))
         draft.applied(item, label, Reason.INVITED)
     series.bury(draft)
-    calendar = zones.complete(_headed(draft.calendar()), content.zones, content.zones, _first(content))
+    calendar = zones.complete(_headed(draft.calendar()), content.zones, _first(content))
     return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
+
+
+def _called_off(item: Instance, content: CalendarObject, context: Context) -> Reason | None:
+    """Return how a tombstone of the whole or of this instance stands against it, None where none does (Q2, C1)."""
+    party = content.organizer.address if content.organizer else ""
+    for sequence, reason in (((item.sequence or 0) + 1, Reason.STALE), (item.sequence, Reason.DELETED_HERE)):
+        if any(is_buried(label, sequence, party, context.memory) for label in (MASTER, item.label)):
+            return reason
+    return None
 
 
 def _is_second_half(content: CalendarObject, context: Context) -> bool:
@@ -88,7 +101,8 @@ def _carried_out(content: CalendarObject, stored: CalendarObject, context: Conte
 
 def _change_instance(item: Instance, draft: Draft) -> None:
     """Replace or add one instance; everything else stays untouched (Q5)."""
-    label, master = draft.label(item.recurrence_id), draft.master
+    item, master = series.in_form(item, draft), draft.master
+    label = draft.label(item.recurrence_id)
     if draft.is_stale(item, label):
         draft.findings.refused.append(NoAction(Reason.STALE, label))
         return
@@ -118,21 +132,27 @@ def _exists(master: Instance, item: Instance) -> bool:
 
 
 def _clashes(content: CalendarObject, stored: CalendarObject, draft: Draft) -> dict[str, str]:
-    """Return new names for incoming TZIDs that untouched components use with other offsets (Q7)."""
-    stays = {id(part) for part in stored.calendar.components} & {id(item.component) for item in draft.items.values()}
-    used = zones.tzids(part for part in stored.calendar.components if id(part) in stays)
-    both = used & zones.tzids(item.component for item in content.instances)
+    """Return new names for incoming TZIDs that lines which stay use with other offsets (Q7)."""
+    stored_lines = {id(line) for item in stored.instances for line in item.component.lines}
+    stays = (item.component.with_content(_among(stored_lines, item.component)) for item in draft.items.values())
+    both = zones.tzids(stays) & zones.tzids(item.component for item in content.instances)
     return zones.clashes(stored.zones, content.zones, both, _first(content).year)
+
+
+def _among(known: set[int], part: Component) -> list[Line]:
+    return [line for line in part.lines if id(line) in known]
 
 
 def _written(content: CalendarObject, stored: CalendarObject, draft: Draft) -> Component:
     calendar = settled(stored.calendar, draft.calendar())
     if calendar.to_bytes() == stored.calendar.to_bytes():
         return calendar
-    first = min(_first(content), _first(stored))
-    return settled(stored.calendar, zones.complete(calendar, stored.zones, content.zones, first))
+    used = zones.tzids(item.component for item in content.instances)
+    known = stored.zones.renewed(content.zones, used, _first(content).year)
+    return settled(stored.calendar, zones.complete(calendar, known, min(_first(content), _first(stored))))
 
 
 def _first(content: CalendarObject) -> date:
-    starts = [item.start for item in content.instances if item.start is not None]
-    return min((date(start.year, start.month, start.day) for start in starts), default=date(2026, 1, 1))
+    # A VTODO may have only DUE.
+    times = [at for at in (item.start or item.end for item in content.instances) if at is not None]
+    return min((date(at.year, at.month, at.day) for at in times), default=date(2026, 1, 1))

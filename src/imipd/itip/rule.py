@@ -23,6 +23,8 @@ LONGEST = 500
 _CYCLE = 400
 _PART = re.compile(r"(FREQ|INTERVAL|WKST|BY[A-Z]+)=[A-Z0-9,+-]+")
 _DAY_PARTS = {"BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"}
+_WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
+_ENDS = ("UNTIL", "COUNT")
 _MONTHS = {"MONTHLY": 1, "YEARLY": 12}
 
 
@@ -37,10 +39,14 @@ class Rule:
     interval: int
     askable: bool
 
-    @property
-    def shape(self) -> frozenset[tuple[str, str]]:
-        """The rule without its end: a change of it is a reschedule (Q6)."""
-        return frozenset(part for part in self.parts if part[0] not in ("UNTIL", "COUNT"))
+    def shape(self, start: Moment | None) -> frozenset[tuple[str, frozenset[str]]]:
+        """Return the rule without its end, however it is written: a change of it is a reschedule (Q6)."""
+        # RFC 5545 §3.3.10: what holds where a part is absent.
+        absent = {"INTERVAL": "1", "WKST": "MO"}
+        if start is not None and self.part("FREQ") == "WEEKLY":
+            absent["BYDAY"] = _WEEKDAYS[start.weekday()]
+        parts = {**absent, **dict(self.parts)}
+        return frozenset((name, frozenset(value.split(","))) for name, value in parts.items() if name not in _ENDS)
 
     def part(self, name: str) -> str:
         """Return one part's value, empty where it is absent."""

@@ -13,20 +13,24 @@ from .moment import Moment
 def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
     """Put the Organizer's copy in the place of the stored series, with what is mine in it."""
     old, before = draft.master, dict(draft.overrides)
+    excluded = _excluded_by_me(content, master, old, draft)
     draft.items.clear()
     _put(master, MASTER, old, draft)
+    left_out = {draft.label(at) for at in excluded}
     kept = {draft.label(held.recurrence_id): held for held in before.values()}
     for item in content.overrides:
         label = draft.label(item.recurrence_id)
         held = kept.pop(label, None)
+        if label in left_out:
+            continue
         if held and draft.is_older(item, held, label):
             draft.items[label] = held
         else:
             _put(item, label, held or old, draft)
     for label, held in kept.items():
         _outlive(label, held, master, old, draft)
-    if old is not None:
-        _keep_exclusions(master, old, draft)
+    if old is not None and excluded:
+        _keep_exclusions(excluded, old, draft)
     bury(draft)
 
 
@@ -42,21 +46,27 @@ def _put(item: Instance, label: str, held: Instance | None, draft: Draft) -> Non
 
 
 def _times(item: Instance, held: Instance) -> merge.Times:
-    """Return the times that the instance has until now: its own, or those that the series gives it."""
-    if item.recurrence_id is None or held.recurrence_id is not None or held.start is None:
+    """Return the times that the instance has until now: its own, those of the series, none where it is new to it."""
+    if item.recurrence_id is None or held.recurrence_id is not None:
         return held.start, held.end
-    return recurrence.times_at(held, moment.in_form_of(item.recurrence_id, held.start))
+    found = recurrence.locate(held, item.recurrence_id) if recurrence.is_askable(held) else None
+    return recurrence.times_at(held, found) if found is not None else (None, None)
+
+
+def in_form(item: Instance, draft: Draft) -> Instance:
+    """Return an instance of the message with its RECURRENCE-ID in the form of the series' DTSTART (Q5, R7)."""
+    master, asked = draft.master, item.recurrence_id
+    start = master.component.one("DTSTART") if master else None
+    if start is None or master is None or master.start is None or asked is None:
+        return item
+    found = moment.in_form_of(recurrence.identified(master, asked), master.start)
+    line = moment.line_like("RECURRENCE-ID", found, start)
+    return instance.read(item.component.put("RECURRENCE-ID", [line]), draft.zones)
 
 
 def put_instance(item: Instance, label: str, draft: Draft) -> None:
-    """Set one instance of a series that stays; its RECURRENCE-ID takes the form of the master's DTSTART (Q5, R7)."""
-    master, asked = draft.master, item.recurrence_id
-    start = master.component.one("DTSTART") if master else None
-    if start and master and master.start is not None and asked is not None:
-        found = recurrence.locate(master, asked) if recurrence.is_askable(master) else None
-        line = moment.line_like("RECURRENCE-ID", found or moment.in_form_of(asked, master.start), start)
-        item = instance.read(item.component.put("RECURRENCE-ID", [line]), draft.zones)
-    _put(item, label, draft.items.get(label) or master, draft)
+    """Set one instance of a series that stays (Q5)."""
+    _put(item, label, draft.items.get(label) or draft.master, draft)
 
 
 def _outlive(label: str, held: Instance, master: Instance, old: Instance | None, draft: Draft) -> None:
@@ -70,7 +80,8 @@ def _outlive(label: str, held: Instance, master: Instance, old: Instance | None,
         return
     found = _still_there(held, old, new, draft)
     if found is not None:
-        draft.put(label, merge.rebased(recurrence.derived(new, found), held, draft.context))
+        derived = instance.read(recurrence.derived(new, found), draft.zones)
+        draft.put(label, merge.rebased(derived, held, master, draft.context))
 
 
 def _still_there(held: Instance, old: Instance | None, new: Instance, draft: Draft) -> Moment | None:
@@ -104,16 +115,33 @@ def exclude(asked: Moment | None, draft: Draft) -> Instance | None:
     return draft.put(MASTER, master.component.append([line]))
 
 
-def _keep_exclusions(master: Instance, old: Instance, draft: Draft) -> None:
-    """An attendee may exclude instances himself (RFC 6638 §3.2.2.1): that holds until a higher SEQUENCE (Q4)."""
-    if (master.sequence or 0) != (draft.known(old, MASTER).sequence or 0):
-        return
-    for at in old.exdates:
-        new = draft.items[MASTER]
-        found = recurrence.locate(new, at) if recurrence.is_askable(new) else None
-        if found is not None:
-            draft.items.pop(draft.label(found), None)
-            exclude(found, draft)
+def _excluded_by_me(
+    content: CalendarObject, master: Instance, old: Instance | None, draft: Draft
+) -> tuple[Moment, ...]:
+    """Return what is left out: an attendee may exclude instances himself, until a higher SEQUENCE (Q4).
+
+    RFC 6638 §3.2.2.1. The SEQUENCE of an override speaks for its instance, that of the master for all others.
+    """
+    known = draft.known(old, MASTER).sequence or 0 if old is not None else 0
+    if old is None or (master.sequence or 0) != known:
+        return ()
+    renewed = {draft.label(item.recurrence_id) for item in content.overrides if (item.sequence or 0) > known}
+    return tuple(at for at in old.exdates if draft.label(at) not in renewed)
+
+
+def _keep_exclusions(excluded: tuple[Moment, ...], old: Instance, draft: Draft) -> None:
+    """Give the new master the EXDATEs that stay, in the lines in which they are stored."""
+    new = draft.items[MASTER]
+    wanted = {at for at in excluded if not recurrence.is_excluded(new, at) and _can_exclude(at, new)}
+    lines = old.component.all("EXDATE")
+    kept = (moment.filtered(line, draft.stored.zones, wanted.__contains__) for line in lines)
+    made = draft.put(MASTER, new.component.append(line for line in kept if line))
+    if {moment.label(at) for at in made.exdates} == {moment.label(at) for at in old.exdates}:
+        draft.put(MASTER, made.component.put("EXDATE", lines))
+
+
+def _can_exclude(at: Moment, master: Instance) -> bool:
+    return master.start is not None and moment.is_date(at) == moment.is_date(master.start)
 
 
 def bury(draft: Draft) -> None:

@@ -24,7 +24,17 @@ def settled(old: Component, new: Component) -> Component:
             content.append(item)
         else:
             content += _taken(changed, item.name)
-    return old.with_content(content).append([*changed, *parts])
+    return _zones_first(old.with_content(content).append([*changed, *parts]), parts)
+
+
+def _zones_first(calendar: Component, new: list[Component]) -> Component:
+    """Put new VTIMEZONEs before what refers to them: not every client reads them in any order."""
+    added = [part for part in new if part.name == "VTIMEZONE"]
+    if not added:
+        return calendar
+    rest = [item for item in calendar.content if not any(item is part for part in added)]
+    place = next((index for index, item in enumerate(rest) if isinstance(item, Component)), len(rest))
+    return calendar.with_content([*rest[:place], *added, *rest[place:]])
 
 
 def _sorted_out(old: Component, new: Component) -> tuple[Counter[object], list[Line]]:

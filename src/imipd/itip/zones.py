@@ -6,17 +6,16 @@ meetings of the next. Definitions are therefore read by dateutil, which keeps no
 
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import count
 from zoneinfo import ZoneInfo, available_timezones
 
 from dateutil.tz import tzical
-from icalendar import Timezone
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from .lines import Component, Line, MalformedError, component, of_text, written
+from .lines import Component, Line, MalformedError, component, written
 
 MAX_OBSERVANCES = 200
 _OBSERVANCE = ("DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME", "RRULE", "RDATE")
@@ -40,6 +39,18 @@ class Zones:
         both._read = {}
         return both
 
+    def renewed(self, other: "Zones", used: Iterable[str], year: int) -> "Zones":
+        """Return both calendars' zones; where both define a TZID, this one's (Q7).
+
+        Of the TZIDs that `other` has in use, those that mean other offsets there are taken from there: `clashes` has
+        given another name to each that is still in use here.
+        """
+        changed = {tzid for tzid in used if not self.agrees(other, tzid, tzid, year)}
+        stays = Zones.__new__(Zones)
+        stays._defined = {tzid: part for tzid, part in self._defined.items() if tzid not in changed}
+        stays._read = {}
+        return stays.before(other)
+
     def zone(self, tzid: str) -> tzinfo | None:
         """Return what `tzid` means in this calendar; None where nothing tells."""
         if tzid not in self._read:
@@ -57,7 +68,8 @@ class Zones:
         if tzid in self._defined and self._of_definition(tzid):
             return self._defined[tzid]
         zone = named(tzid)
-        return None if zone is None else _generated(zone, tzid, first.year)
+        # One that cannot be read is better than none: no line that we had to read uses it.
+        return self._defined.get(tzid) if zone is None else _generated(zone, tzid, first.year)
 
     def agrees(self, other: "Zones", mine: str, theirs: str, year: int) -> bool:
         """Return whether two TZIDs, each in its own calendar, have the same offsets throughout `year` and the next."""
@@ -79,8 +91,8 @@ def definitions(calendar: Component) -> Mapping[str, Component]:
     found: dict[str, Component] = {}
     for zone in calendar.components:
         names = zone.all("TZID") if zone.name == "VTIMEZONE" else ()
-        if names:
-            found.setdefault(names[0].value, zone)
+        for name in {names[0].value, names[0].plain} if names else ():  # a comma is escaped there, not in a parameter
+            found.setdefault(name, zone)
     return found
 
 
@@ -130,16 +142,58 @@ def _plain(zone: Component) -> str:
 
 @lru_cache(maxsize=64)
 def _generated(zone: ZoneInfo, tzid: str, year: int) -> Component:
-    made = Timezone.from_tzinfo(zone, tzid, first_date=date(year, 1, 1), last_date=date(max(year + 11, 2038), 1, 1))
-    return _own(made)
+    """Return a VTIMEZONE with every change of offset from `year` on, for ten years and at least to 2038.
+
+    icalendar 7.3.0 lets summer time begin an hour late: an onset is told on the clock that it ends (RFC 5545 §3.6.5).
+    """
+    start = datetime(max(year - 1, 1), 12, 31, tzinfo=UTC)
+    onsets: dict[tuple[timedelta, timedelta, str], list[datetime]] = {}
+    for at in (start, *_changes(zone, start, max(year + 11, 2038))):
+        before, after = (at - timedelta(seconds=1)).astimezone(zone), at.astimezone(zone)
+        was, is_now = before.utcoffset() or timedelta(), after.utcoffset() or timedelta()
+        kind = is_now if at == start else was, is_now, _kind(after)
+        onsets.setdefault(kind, []).append((at + kind[0]).replace(tzinfo=None))
+    named_so = written("TZID", tzid)
+    return component("VTIMEZONE", [named_so, *(_observance(*kind, times) for kind, times in onsets.items())])
 
 
-def _own(made: Timezone) -> Component:
-    parts: list[Line | Component] = [written("TZID", str(made["TZID"]))]
-    for part in made.subcomponents:
-        rows = [str(row) for row in part.content_lines(sorted=False)][1:]
-        parts.append(component(part.name or "", [of_text(row) for row in rows if row and not row.startswith("END:")]))
-    return component("VTIMEZONE", parts)
+def _changes(zone: ZoneInfo, start: datetime, last: int) -> Iterator[datetime]:
+    """Yield each moment, in UTC, at which the offset changes; no zone changes it twice within a week."""
+    week = timedelta(days=7)
+    while start.year < last:
+        if _state(start, zone) != _state(start + week, zone):
+            yield _change_between(start, start + week, zone)
+        start += week
+
+
+def _change_between(early: datetime, late: datetime, zone: ZoneInfo) -> datetime:
+    before = _state(early, zone)
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        early, late = (middle, late) if _state(middle, zone) == before else (early, middle)
+    return late
+
+
+def _state(at: datetime, zone: ZoneInfo) -> tuple[timedelta | None, str]:
+    local = at.astimezone(zone)
+    return local.utcoffset(), _kind(local)
+
+
+def _kind(local: datetime) -> str:
+    return "DAYLIGHT" if local.dst() else "STANDARD"
+
+
+def _observance(was: timedelta, is_now: timedelta, kind: str, onsets: list[datetime]) -> Component:
+    first, *others = (f"{at:%Y%m%dT%H%M%S}" for at in onsets)
+    rows = [("DTSTART", first), ("TZOFFSETFROM", _offset(was)), ("TZOFFSETTO", _offset(is_now))]
+    rows += [("RDATE", ",".join(others))] if others else []
+    return component(kind, [written(name, value) for name, value in rows])
+
+
+def _offset(offset: timedelta) -> str:
+    seconds = abs(int(offset.total_seconds()))
+    text = f"{'-' if offset < timedelta() else '+'}{seconds // 3600:02}{seconds // 60 % 60:02}"
+    return f"{text}{seconds % 60:02}" if seconds % 60 else text
 
 
 def tzids(parts: Iterable[Component]) -> set[str]:
@@ -164,7 +218,7 @@ def renamed(part: Component, names: Mapping[str, str]) -> Component:
         if isinstance(item, Component):
             content.append(renamed(item, names))
         elif part.name == "VTIMEZONE" and item.name == "TZID":
-            content.append(written("TZID", names.get(item.value, item.value)))
+            content.append(written("TZID", names.get(item.value) or names.get(item.plain) or item.value))
         else:
             content.append(_renamed_line(item, names))
     return part.with_content(content)
@@ -178,16 +232,8 @@ def _renamed_line(line: Line, names: Mapping[str, str]) -> Line:
     return written(line.name, line.value, parameters)
 
 
-def complete(calendar: Component, stored: Zones, incoming: Zones, first: date) -> Component:
-    """Return the calendar with the VTIMEZONE of every TZID in use and of no other (Q7, G12).
-
-    A definition that is stored stays, unless the incoming one means other offsets.
-    """
+def complete(calendar: Component, known: Zones, first: date) -> Component:
+    """Return the calendar with the VTIMEZONE of every TZID in use, verbatim where it is defined, and no other (Q7)."""
     others = [part for part in calendar.components if part.name != "VTIMEZONE"]
-    found: list[Component] = []
-    for tzid in sorted(tzids(others)):
-        agreed = stored.agrees(incoming, tzid, tzid, first.year)
-        sources = (stored, incoming) if agreed else (incoming, stored)
-        offered = (source.definition(tzid, first) for source in sources)
-        found += [definition for definition in offered if definition][:1]
-    return calendar.with_content([*calendar.lines, *found, *others])
+    found = (known.definition(tzid, first) for tzid in sorted(tzids(others)))
+    return calendar.with_content([*calendar.lines, *(part for part in found if part), *others])

@@ -131,9 +131,6 @@ def have_same_rules(one: Instance, other: Instance) -> bool:
     return {_meaning(item, one.start) for item in one.rules} == {_meaning(item, other.start) for item in other.rules}
 
 
-def _meaning(item: rule.Rule, start: Moment | None) -> frozenset[tuple[str, frozenset[str]]]:
-    # RFC 5545 §3.3.10: what INTERVAL and WKST are where they are absent.
-    parts = {name: frozenset(value.split(",")) for name, value in (("INTERVAL", "1"), ("WKST", "MO"), *item.parts)}
-    if start is not None and item.until is not None:
-        parts["UNTIL"] = frozenset({moment.label(moment.in_form_of(item.until, start))})
-    return frozenset(parts.items())
+def _meaning(item: rule.Rule, start: Moment | None) -> tuple[object, ...]:
+    until = item.until if start is None or item.until is None else moment.in_form_of(item.until, start)
+    return item.shape(start), item.count, until and moment.label(until)

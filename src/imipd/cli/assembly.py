@@ -4,15 +4,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
 from imipd.config import Config
 from imipd.gateway import Bounds, Doors, Gateway
 from imipd.ledger import Ledger
+from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
+
+SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,22 @@ def opened(config: Config, environ: Mapping[str, str]) -> Iterator[House]:
     finally:
         store.close()
         ledger.close()
+
+
+def ledger_to_read(config: Config) -> Ledger:
+    """Open the ledger for who only reads: a SQLite file that is not there yet is empty, and is not made for this.
+
+    Raises LedgerError.
+    """
+    if (file := sqlite_file(config)) and not file.exists():
+        return MemoryLedger()
+    return open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
+
+
+def sqlite_file(config: Config) -> Path | None:
+    """Return the file that the ledger is in, None where it is in a database server."""
+    url = config.ledger.url
+    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
 def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger) -> House:

@@ -1,10 +1,13 @@
 """imipd check: the configuration read, and every door tried; one line each."""
 
 import argparse
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 from imipd import config
 from imipd.accounts import Account
@@ -15,9 +18,14 @@ from imipd.ledger.sql import open_ledger
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
+from . import assembly
+
 PROBE = "imipd-check-no-such-event"
 UNIX = "unix:"
+LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
+Address = str | tuple[str, int]
+Result = TypeVar("Result")
 Found = tuple[str, str]
 """What was tried, and what is wrong with it; empty where it is in order."""
 
@@ -43,8 +51,14 @@ def _tried(settings: Config) -> Iterator[Found]:
 
 
 def _ledger(settings: Config) -> str:
+    """Write nothing, but as only who may write can; a file made by root now would shut the daemon out later."""
+    file = assembly.sqlite_file(settings)
+    if file and not file.exists():
+        return _writable(file.parent)
     try:
-        open_ledger(settings.ledger.url, keep_days=settings.ledger.keep_days).close()
+        ledger = open_ledger(settings.ledger.url, keep_days=settings.ledger.keep_days)
+        ledger.prune(LONG_AGO)
+        ledger.close()
     except LedgerError as error:
         return str(error)
     return ""
@@ -73,18 +87,18 @@ def _calendar(store: CalDavStore, account: Account) -> str:
 
 
 def _socket(place: str) -> str:
-    """Somebody listens there already (imipd itself, most likely), or we could."""
+    """Return what keeps us from listening there; imipd itself may do so already."""
     try:
-        _probed(place, lambda probe, address: probe.connect(address))
+        greeting = _probed(place, _greeting)
     except OSError:
         return _bindable(place)
-    return ""
+    ours = b" imipd" in greeting
+    return "" if ours else "another program listens there. End it, or choose another address"
 
 
 def _bindable(place: str) -> str:
     if place.startswith(UNIX):
-        folder = Path(place.removeprefix(UNIX)).parent
-        return "" if os.access(folder, os.W_OK) else f"{folder} is not there, or not writable. Create it"
+        return _writable(Path(place.removeprefix(UNIX)).parent)
     try:
         _probed(place, lambda probe, address: probe.bind(address))
     except OSError as error:
@@ -92,14 +106,25 @@ def _bindable(place: str) -> str:
     return ""
 
 
-def _probed(place: str, use: Callable[[socket.socket, str | tuple[str, int]], object]) -> None:
-    if place.startswith(UNIX):
-        with socket.socket(socket.AF_UNIX) as probe:
-            use(probe, place.removeprefix(UNIX))
-        return
+def _writable(folder: Path) -> str:
+    return "" if os.access(folder, os.W_OK) else f"{folder} is not there, or not writable. Create it"
+
+
+def _greeting(probe: socket.socket, address: Address) -> bytes:
+    probe.connect(address)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        return probe.recv(512)
+    return b""
+
+
+def _probed(place: str, use: Callable[[socket.socket, Address], Result]) -> Result:
+    """Return what `use` makes of a socket and the address that `place` names. Raises OSError."""
     host, _, port = place.rpartition(":")
     family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-    with socket.socket(family) as probe:
+    is_unix = place.startswith(UNIX)
+    with socket.socket(socket.AF_UNIX if is_unix else family) as probe:
         probe.settimeout(2)
+        if is_unix:
+            return use(probe, place.removeprefix(UNIX))
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        use(probe, (host.strip("[]"), int(port)))
+        return use(probe, (host.strip("[]"), int(port)))

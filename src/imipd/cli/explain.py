@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,13 +14,12 @@ from imipd import config, mail, scenario
 from imipd.accounts import Account
 from imipd.accounts.configured import Directory
 from imipd.address import comparable
-from imipd.config import Config
+from imipd.config import Config, ConfigError
 from imipd.envelope import Envelope
 from imipd.gateway import Bounds, Doors, Gateway, Judgement
 from imipd.itip import Added, NoAction, Reason, Removed, Updated
 from imipd.ledger import Ledger, LedgerError
 from imipd.ledger.memory import MemoryLedger
-from imipd.ledger.sql import open_ledger
 from imipd.policy import DEFAULTS, Policy
 from imipd.store import Home, Store, StoreError
 from imipd.store.caldav import CalDavStore
@@ -28,7 +27,9 @@ from imipd.store.memory import MemoryStore
 
 from . import assembly
 
-SQLITE = "sqlite:///"
+
+class UsageError(Exception):
+    """The command line says too little, or what cannot be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +45,32 @@ class Case:
 def run(arguments: argparse.Namespace) -> int:
     """Print what would happen with the mail and return the exit code."""
     try:
-        content = sys.stdin.buffer.read() if arguments.mail == "-" else Path(arguments.mail).read_bytes()
-        stored = arguments.stored.read_bytes() if arguments.stored else None
-    except OSError as error:
-        print(f"imipd explain: {error}", file=sys.stderr)
-        return os.EX_NOINPUT
-    case = _case(arguments, content)
-    if not case.recipient:
-        print("imipd explain: the mail does not say for whom it is. Name the recipient with -r", file=sys.stderr)
-        return os.EX_USAGE
-    try:
+        content, stored = _read(arguments)
+        case = _case(arguments, content)
         judged = _judged(case, stored, arguments)
+    except OSError as error:
+        return _failed(str(error), os.EX_NOINPUT)
+    except UsageError as error:
+        return _failed(str(error), os.EX_USAGE)
     except (StoreError, LedgerError) as error:
-        print(f"imipd explain: try again later: {error}", file=sys.stderr)
-        return os.EX_TEMPFAIL
+        return _failed(f"try again later: {error}", os.EX_TEMPFAIL)
     print(_as_json(case, judged) if arguments.json else _as_text(case, judged))
     return os.EX_OK
+
+
+def _failed(why: str, code: int) -> int:
+    print(f"imipd explain: {why}", file=sys.stderr)
+    return code
+
+
+def _read(arguments: argparse.Namespace) -> tuple[bytes, bytes | None]:
+    """Return the mail and what is stored; None where the calendar shall be asked."""
+    # --policy takes all that follows it, the mail too.
+    name = arguments.mail or (arguments.policy.pop() if arguments.policy else "")
+    if not name:
+        raise UsageError("which mail? Name a file, or - for stdin")
+    content = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+    return content, arguments.stored.read_bytes() if arguments.stored else None
 
 
 def _case(arguments: argparse.Namespace, content: bytes) -> Case:
@@ -67,11 +78,19 @@ def _case(arguments: argparse.Namespace, content: bytes) -> Case:
     bounds = assembly.bounds(settings) if settings else Bounds()
     named = mail.read(content, bounds.mail_limits).recipients
     recipient = arguments.recipient or (named[0] if named else "")
+    if not recipient:
+        raise UsageError("the mail does not say for whom it is. Name the recipient with -r")
     account = _account(recipient, settings)
-    choices = dict(choice.partition("=")[::2] for choice in arguments.policy)
-    if account is not None and choices:
-        account = replace(account, policy=config.override(account.policy, choices))
-    return Case(content, recipient, account, bounds)
+    return Case(content, recipient, account and _with(account, arguments.policy), bounds)
+
+
+def _with(account: Account, policy: Sequence[str]) -> Account:
+    """Return the account with other choices."""
+    try:
+        choices = dict(choice.partition("=")[::2] for choice in policy)
+        return replace(account, policy=config.override(account.policy, choices))
+    except ConfigError as error:
+        raise UsageError(f"--{error}") from error
 
 
 def _settings(arguments: argparse.Namespace) -> Config | None:
@@ -117,20 +136,12 @@ def _doors(stored: bytes | None, account: Account, arguments: argparse.Namespace
         yield held, MemoryLedger()
         return
     store = CalDavStore()
-    ledger = _ledger(config.load(arguments.config, os.environ))
+    ledger = assembly.ledger_to_read(config.load(arguments.config, os.environ))
     try:
         yield store, ledger
     finally:
         store.close()
         ledger.close()
-
-
-def _ledger(settings: Config) -> Ledger:
-    """A SQLite file that is not there yet holds no memory, and is not made for this."""
-    url = settings.ledger.url
-    if url.startswith(SQLITE) and not Path(url.removeprefix(SQLITE)).exists():
-        return MemoryLedger()
-    return open_ledger(url)
 
 
 def _changes(judgement: Judgement) -> tuple[str, ...]:
@@ -145,6 +156,10 @@ def _as_text(case: Case, judged: tuple[Judgement, ...]) -> str:
     policy = case.account.policy if case.account else DEFAULTS
     chosen = {name: getattr(policy, name) for name in Policy.__dataclass_fields__}
     different = [f"{name}={value}" for name, value in chosen.items() if value != getattr(DEFAULTS, name)]
+    others = (
+        [address for address in case.account.addresses if address != comparable(case.recipient)] if case.account else []
+    )
+    context += [f"addresses: {', '.join(others)}"] if others else []
     context += [f"policy: {' '.join(different)}"] if different else []
     return "\n".join(context) + "\n" + scenario.rendered([(item.decision, _changes(item)) for item in judged])
 

@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from imipd import config
+from imipd.address import comparable
 from imipd.ledger import Entry, LedgerError, Query, Recorded
-from imipd.ledger.sql import open_ledger
 
 from . import assembly
 
@@ -31,15 +31,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"imipd log: --since {arguments.since}: write 2027-01-31, 2027-01-31T12:00, 3h or 2d", file=sys.stderr)
         return os.EX_USAGE
     try:
-        ledger = open_ledger(settings.ledger.url, keep_days=settings.ledger.keep_days)
-        found = ledger.log(Query(arguments.recipient, arguments.uid, since))
+        ledger = assembly.ledger_to_read(settings)
+        recipient = comparable(arguments.recipient) if arguments.recipient else None
+        found = ledger.log(Query(recipient, arguments.uid, since))
         ledger.close()
     except LedgerError as error:
         print(f"imipd log: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL
     rows = (json.dumps(_fields(item)) for item in found) if arguments.json else _table(found)
-    for row in rows:
+    for row in rows if found or arguments.json else ():
         print(row)
+    if not found:
+        print("imipd log: no entries", file=sys.stderr)
     return os.EX_OK
 
 

@@ -11,7 +11,11 @@ from imipd.config import Config
 def begin(config: Config) -> None:
     """Set up structlog as the configuration says."""
     text = config.log.format == "text" or (config.log.format == "auto" and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if text else structlog.processors.JSONRenderer(default=str)
+    # The default traceback shows local variables where rich is installed: passwords, and what people wrote.
+    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    renderer = lines if text else structlog.processors.JSONRenderer(default=str)
+    # aiosmtpd tells every command and address at INFO.
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     tracebacks = () if text else (structlog.processors.format_exc_info,)
     structlog.configure(
         processors=[

@@ -49,12 +49,26 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _configured(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-c", dest="config", metavar="FILE", type=Path, help="the configuration")
+    parser.add_argument(
+        "-c",
+        dest="config",
+        metavar="FILE",
+        type=Path,
+        help="the configuration; else $IMIPD_CONFIG, ./imipd.toml, /etc/imipd/imipd.toml",
+    )
 
 
 def _pipe(parser: argparse.ArgumentParser) -> None:
     _configured(parser)
-    parser.add_argument("-r", dest="recipients", metavar="RECIPIENT", nargs="+", action="extend", required=True)
+    parser.add_argument(
+        "-r",
+        dest="recipients",
+        metavar="RECIPIENT",
+        nargs="+",
+        action="extend",
+        required=True,
+        help="whose mail it is, one or several",
+    )
     parser.add_argument("-f", dest="reverse_path", metavar="REVERSE_PATH", help='MAIL FROM; "" is the null one')
     parser.add_argument(
         "--passthrough", action="store_true", help="write the mail to stdout, with X-Imipd-Outcome on top"
@@ -62,18 +76,22 @@ def _pipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "%(prog)s [-c FILE] [-r RECIPIENT] [--stored FILE.ics] [--policy KEY=VALUE ...] [--json] MAIL"
     _configured(parser)
-    parser.add_argument("-r", dest="recipient", metavar="RECIPIENT", help="whose mail it is")
+    whose = "whose mail it is; else its Delivered-To, X-Original-To, or the only address in To"
+    parser.add_argument("-r", dest="recipient", metavar="RECIPIENT", help=whose)
     parser.add_argument("--stored", metavar="FILE.ics", type=Path, help="what the calendar holds, instead of asking it")
-    parser.add_argument("--policy", metavar="KEY=VALUE", nargs="+", action="extend", default=[])
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("mail", metavar="MAIL", help="a file, or - for stdin")
+    parser.add_argument(
+        "--policy", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="such as invitations=add"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object, with the calendar as it would be stored")
+    parser.add_argument("mail", metavar="MAIL", nargs="?", help="a file, or - for stdin")
 
 
 def _log(parser: argparse.ArgumentParser) -> None:
     _configured(parser)
-    parser.add_argument("--recipient", metavar="A")
-    parser.add_argument("--uid", metavar="U")
+    parser.add_argument("--recipient", metavar="A", help="only mail for this address")
+    parser.add_argument("--uid", metavar="U", help="only messages about this event or task")
     parser.add_argument("--since", metavar="T", help="2027-01-31, 2027-01-31T12:00, or back from now: 3h, 2d")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 

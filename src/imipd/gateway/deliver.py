@@ -94,14 +94,14 @@ class Gateway:
         account = self._doors.accounts.account_of(recipient)
         if account is None:
             return replace(DONE, outcomes=(f"no_action; reason={Reason.UNKNOWN_RECIPIENT}",))
-        arrival = Arrival(recipient, account, read, self._doors.now())
+        arrival = Arrival(comparable(recipient), account, read, self._doors.now())
         done = [self._carry_through(message, arrival) for message in self.messages(read)]
         outcomes = tuple(judgement.outcome for judgement in done if judgement)
         return replace(DONE, outcomes=outcomes) if all(done) else TRY_AGAIN
 
     def judgements(self, recipient: str, account: Account, envelope: Envelope) -> tuple[Judgement, ...]:
         """Return what `deliver` would do for one recipient, and do nothing. Raises StoreError, LedgerError."""
-        arrival = Arrival(recipient, account, self.read(envelope), self._doors.now())
+        arrival = Arrival(comparable(recipient), account, self.read(envelope), self._doors.now())
         return tuple(self.judge(message, arrival) for message in self.messages(arrival.mail))
 
     def messages(self, read: Mail) -> tuple[ItipMessage | Unprocessed, ...]:
@@ -155,7 +155,7 @@ class Gateway:
     def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
         """What the gate refuses is never looked up; the server's own list of my addresses is asked last."""
         account = arrival.account
-        context = arrival.context(frozenset((comparable(arrival.recipient), *account.addresses)))
+        context = arrival.context(frozenset((arrival.recipient, *account.addresses)))
         refused = itip.gate(message, context)
         if refused is not None and refused.reason is not Reason.NOT_INVITED:
             return refused, context

@@ -21,6 +21,7 @@ class Arrival:
     """A mail as it reaches one recipient."""
 
     recipient: str
+    """Comparable: an MTA that writes it otherwise the next time means the same entry."""
     account: Account
     mail: Mail
     time: datetime

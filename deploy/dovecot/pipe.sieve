@@ -1,5 +1,5 @@
 # Dovecot (Pigeonhole) Sieve: hand calendar mail to `imipd pipe`.
-# NOT TESTED by this project.
+# Tried by hand with Dovecot 2.3.19 on Debian 12, and what the warning says was seen; no automated test yet.
 #
 # WARNING: a `pipe` program that fails is never run again. Dovecot files the mail and answers 250 to the MTA, whatever
 # the program's exit code is. So an answer that arrives while the calendar server is away never reaches the calendar.

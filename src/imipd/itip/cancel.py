@@ -3,19 +3,15 @@
 Called off is what the message names and nothing else; what a policy of `mark` keeps says STATUS:CANCELLED.
 """
 
-from datetime import timedelta
-
 from imipd.memory import Tombstone
 
-from . import moment, recurrence, revision, series
-from .decision import Decision, NoAction, Reason
+from . import instance, moment, recurrence, revision, truncation
+from .decision import Decision, Error, NoAction, Reason
 from .draft import MASTER, Draft, Target
 from .instance import Instance
-from .lines import Component, Line, written
+from .lines import Component
 from .message import CalendarObject, Context, ItipMessage
 from .moment import Moment
-from .rule import Rule
-from .zones import Zones
 
 
 def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
@@ -23,13 +19,16 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
     if stored is None:
         return _unknown(message, context)
     draft = Draft(stored, context)
+    excluded: dict[str, Moment] = {}
     for item in sorted(message.content.instances, key=lambda item: item.recurrence_id is not None):
         if item.recurrence_id is None:
             _cancel_whole(item, draft)
         elif item.this_and_future:
-            _truncate(item, draft)
+            _cancel_future(item, draft)
         else:
-            _cancel_one(item, draft)
+            _cancel_one(item, draft, excluded)
+    if excluded:
+        _exclude(excluded, draft)
     return draft.findings.conclude(stored, draft.calendar() if draft.items else None)
 
 
@@ -37,10 +36,15 @@ def _unknown(message: ItipMessage, context: Context) -> NoAction:
     """Remember what is not there, so that the REQUEST that comes late stays out (C1, RFC 5546 §5.2.1)."""
     items, organizer = message.content.instances, message.content.organizer
     party = organizer.address if organizer else context.originator or ""
-    if all(revision.is_buried(item.label, item.sequence, party, context.memory) for item in items):
+    if all(_is_buried(item, party, context) for item in items):
         return NoAction(Reason.DELETED_HERE)  # C6
     buried = [Tombstone(party, item.label, item.sequence, item.dtstamp) for item in items if item.sequence]
     return NoAction(Reason.UNKNOWN_UID, tombstones=tuple(buried))
+
+
+def _is_buried(item: Instance, party: str, context: Context) -> bool:
+    """An instance is buried with the whole, too."""
+    return any(revision.is_buried(label, item.sequence, party, context.memory) for label in (item.label, MASTER))
 
 
 def _cancel_whole(item: Instance, draft: Draft) -> None:
@@ -49,34 +53,57 @@ def _cancel_whole(item: Instance, draft: Draft) -> None:
         draft.findings.refused.append(NoAction(Reason.STALE))
         return
     draft.findings.reasons.append(Reason.CANCELLED)
+    labels = [label for label in draft.items if not draft.is_stale(item, label)]
     if draft.context.policy.cancelled == "delete":
         draft.findings.tombstones.append(_tombstone(item, MASTER, draft))
-        draft.items.clear()
+        _leave(draft, [label for label in draft.items if label not in labels])
         return
-    for label in [label for label in draft.items if not draft.is_stale(item, label)]:
+    for label in labels:
         _mark(item, Target(label, draft.items[label]), draft)
 
 
-def _cancel_one(item: Instance, draft: Draft) -> None:
-    """Call off one instance (C4)."""
-    master, asked = draft.master, item.recurrence_id
-    if asked is not None and master is not None and recurrence.is_excluded(master, asked):
-        draft.findings.refused.append(NoAction(Reason.DELETED_HERE, item.label))  # C6
+def _leave(draft: Draft, labels: list[str]) -> None:
+    """Keep these overrides and nothing else; without a master they have to name their people themselves."""
+    master, kept = draft.master, {label: draft.items[label] for label in labels}
+    draft.items.clear()
+    for label, item in kept.items():
+        draft.put(label, instance.completed(item, master) if master else item.component)
+
+
+def _cancel_one(item: Instance, draft: Draft, excluded: dict[str, Moment]) -> None:
+    """Call off one instance (C4); what is to be excluded is noted, because a master may have thousands."""
+    if _is_out(item, draft):
         return
-    target = draft.target(asked)
+    target = draft.target(item.recurrence_id)
     if not isinstance(target, Target):
         draft.findings.refused.append(target)
         # The series may have to change first: what comes late then finds this instance called off.
-        draft.findings.tombstones += [_tombstone(item, draft.label(asked), draft)] if item.sequence else []
+        label = draft.label(item.recurrence_id)
+        draft.findings.tombstones += [_tombstone(item, label, draft)] if item.sequence else []
         return
     if draft.is_stale(item, target.label):
         draft.findings.refused.append(NoAction(Reason.STALE, target.label))
         return
     draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)
-    if draft.context.policy.cancelled == "delete":
-        _exclude(item, target, draft)
-    else:
+    if draft.context.policy.cancelled == "mark":
         _mark(item, target, draft)
+        return
+    draft.findings.tombstones.append(_tombstone(item, target.label, draft))
+    draft.items.pop(target.label, None)
+    if target.item.recurrence_id is not None:
+        excluded[target.label] = target.item.recurrence_id
+
+
+def _is_out(item: Instance, draft: Draft) -> bool:
+    """Return whether an EXDATE has taken the instance out already (C6)."""
+    master, asked = draft.master, item.recurrence_id
+    if asked is None or master is None or not recurrence.is_excluded(master, asked):
+        return False
+    if draft.context.policy.cancelled == "delete":
+        draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)  # what is stored says so already: no change
+    else:
+        draft.findings.refused.append(NoAction(Reason.DELETED_HERE, item.label))
+    return True
 
 
 def _mark(item: Instance, target: Target, draft: Draft) -> None:
@@ -97,14 +124,21 @@ def _stamp(item: Instance, target: Target, part: Component, draft: Draft) -> Non
     draft.put(target.label, part)
 
 
-def _exclude(item: Instance, target: Target, draft: Draft) -> None:
-    """Delete one instance: the override goes, the master gets an EXDATE; nothing else moves (C4)."""
-    draft.findings.tombstones.append(_tombstone(item, target.label, draft))
-    draft.items.pop(target.label, None)
-    master = series.exclude(target.item.recurrence_id, draft)
-    if not draft.overrides and (master is None or not recurrence.has_instances(master)):
-        draft.findings.tombstones.append(_tombstone(item, MASTER, draft))
-        draft.items.clear()
+def _exclude(excluded: dict[str, Moment], draft: Draft) -> None:
+    """Give the master an EXDATE for each instance that went; the object goes with its last instance (C4, C3)."""
+    master = draft.master
+    start = master.component.one("DTSTART") if master else None
+    if master is not None and master.start is not None and start is not None:
+        moments = [moment.in_form_of(at, master.start) for at in excluded.values()]
+        lines = [moment.line_like("EXDATE", at, start) for at in moments]
+        master = draft.put(MASTER, master.component.append(lines))
+    if draft.overrides or (master is not None and recurrence.has_instances(master)):
+        return
+    last = max(draft.findings.tombstones, key=lambda stone: stone.sequence)
+    sequence = max(last.sequence, (master.sequence or 0) if master else 0)
+    draft.findings.tombstones.append(Tombstone(last.party, MASTER, sequence, last.dtstamp))
+    draft.findings.reasons.insert(0, Reason.CANCELLED)
+    draft.items.clear()
 
 
 def _tombstone(item: Instance, label: str, draft: Draft) -> Tombstone:
@@ -114,55 +148,44 @@ def _tombstone(item: Instance, label: str, draft: Draft) -> Tombstone:
     return Tombstone(organizer.address if organizer else "", label, sequence, item.dtstamp)
 
 
-def _truncate(item: Instance, draft: Draft) -> None:
+def _cancel_future(item: Instance, draft: Draft) -> None:
     """End the series before one instance (C5, RANGE=THISANDFUTURE)."""
-    master, target = draft.master, draft.target(item.recurrence_id)
-    if not isinstance(target, Target) or master is None or master.start is None or target.item.recurrence_id is None:
-        refused = target if not isinstance(target, Target) else NoAction(Reason.UNKNOWN_INSTANCE, item.label)
-        draft.findings.refused.append(refused)
+    if draft.master is None:
+        _cancel_side_by_side(item, draft)
         return
-    first = moment.in_form_of(target.item.recurrence_id, master.start)
-    if moment.are_same(first, master.start):
+    first = truncation.first_of(item, draft.master, draft)
+    if isinstance(first, NoAction | Error):
+        draft.findings.refused.append(first)
+    elif draft.master.start is not None and moment.are_same(first, draft.master.start):
         _cancel_whole(item, draft)
-        return
-    if draft.is_stale(item, MASTER):
+    elif draft.is_stale(item, MASTER):
         draft.findings.refused.append(NoAction(Reason.STALE))
-        return
-    draft.findings.reasons.append(Reason.TRUNCATED)
-    _stamp(item, Target(MASTER, master), _ended(master, first, draft.stored.zones), draft)
-    for label, override in draft.overrides:
-        if _is_from(override, first):
-            _cancel_later(item, Target(label, override), draft)
-
-
-def _is_from(override: Instance, first: Moment) -> bool:
-    asked = override.recurrence_id
-    return asked is not None and not _is_before(asked, first)
-
-
-def _cancel_later(item: Instance, target: Target, draft: Draft) -> None:
-    if draft.context.policy.cancelled == "delete":
-        draft.items.pop(target.label)
     else:
-        _mark(item, target, draft)
+        draft.findings.reasons.append(Reason.TRUNCATED)
+        part = truncation.ended(draft.master, first, draft.stored.zones)
+        _stamp(item, Target(MASTER, draft.master), part, draft)
+        _cancel_from(item, first, draft)
 
 
-def _ended(master: Instance, first: Moment, zones: Zones) -> Component:
-    """Return the master without the instances from `first` on."""
-    rules = zip(master.component.all("RRULE"), master.rules, strict=True)
-    part = master.component.put("RRULE", [_until(line, rule, first) for line, rule in rules])
-    kept = (moment.filtered(line, zones, lambda at: _is_before(at, first)) for line in part.all("RDATE"))
-    return part.put("RDATE", [line for line in kept if line])
+def _cancel_side_by_side(item: Instance, draft: Draft) -> None:
+    """Without a master there is no series to end: only instances of it, side by side."""
+    first = item.recurrence_id
+    if first is None or not any(truncation.is_from(held, first) for _, held in draft.overrides):
+        draft.findings.refused.append(NoAction(Reason.UNKNOWN_INSTANCE, item.label))
+    elif _cancel_from(item, first, draft):
+        draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)
+    else:
+        draft.findings.refused.append(NoAction(Reason.STALE))
 
 
-def _is_before(at: Moment, first: Moment) -> bool:
-    return moment.label(moment.in_form_of(at, first)) < moment.label(first)
-
-
-def _until(line: Line, rule: Rule, first: Moment) -> Line:
-    """RFC 5545 §3.3.10: UNTIL has the type of DTSTART, and is UTC where that has a TZID."""
-    last = first - (timedelta(days=1) if moment.is_date(first) else timedelta(seconds=1))
-    if rule.until is not None and moment.label(moment.in_form_of(rule.until, first)) <= moment.label(last):
-        return line
-    parts = [f"{name}={value}" for name, value in rule.parts if name not in ("UNTIL", "COUNT")]
-    return written("RRULE", ";".join([*parts, f"UNTIL={moment.label(last)}"]), line.parameters)
+def _cancel_from(item: Instance, first: Moment, draft: Draft) -> list[str]:
+    """Call off the overrides from `first` on that the Organizer has not sent anew since, and return their labels."""
+    later = [label for label, held in draft.overrides if truncation.is_from(held, first)]
+    labels = [label for label in later if not draft.is_stale(item, label)]
+    for label in labels:
+        if draft.context.policy.cancelled == "mark":
+            _mark(item, Target(label, draft.items[label]), draft)
+        else:
+            draft.findings.tombstones.append(_tombstone(item, label, draft))
+            draft.items.pop(label)
+    return labels

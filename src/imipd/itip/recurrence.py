@@ -75,14 +75,14 @@ def _among(asked: Moment, moments: tuple[Moment, ...], like: Moment) -> bool:
 def has_instances(master: Instance) -> bool:
     """Return whether any instance is left that no EXDATE takes out."""
     start = master.start
-    if start is None:
+    if start is None or not is_askable(master):
         return True
     excluded = {moment.label(moment.in_form_of(item, start)) for item in master.exdates}
     first = [moment.label(moment.in_form_of(item, start)) for item in (start, *master.rdates)]
     if any(item not in excluded for item in first):
         return True
     # One instance more than there are exclusions is enough to know.
-    asked = (rule.instances(item, start) for item in master.rules if item.askable)
+    asked = (rule.instances(item, start) for item in master.rules)
     return any(moment.label(found) not in excluded for item in asked for found in islice(item, len(excluded) + 1))
 
 

@@ -86,7 +86,7 @@ def _is_askable(rule: Rule) -> bool:
 def contains(rule: Rule, start: Moment, moment: Moment) -> bool:
     """Return whether the rule, begun at `start`, has an instance at `moment`, given in the form of `start`."""
     first, wanted = _naive(start), _naive(moment)
-    if wanted < first or wanted.year - first.year > _CYCLE // 2 or not _before_until(rule, start, moment):
+    if wanted < first or wanted.year - first.year > _CYCLE // 2 or not is_within_until(rule, start, moment):
         return False
     begin, text = (first, _text(rule)) if rule.count else _near(rule, first, wanted)
     shift = _to_last_cycle(wanted.year)
@@ -102,7 +102,7 @@ def instances(rule: Rule, start: Moment) -> Iterator[Moment]:
     shift = _to_last_cycle(first.year + _CYCLE // 2)
     for found in _walk(_text(rule), rule.count, _shifted(first, shift)):
         moment = in_form_of(_shifted(found, -shift), start)
-        if not _before_until(rule, start, moment):
+        if not is_within_until(rule, start, moment):
             return
         yield moment
 
@@ -111,7 +111,8 @@ def _naive(moment: Moment) -> datetime:
     return moment.replace(tzinfo=None) if isinstance(moment, datetime) else datetime.combine(moment, time())
 
 
-def _before_until(rule: Rule, start: Moment, moment: Moment) -> bool:
+def is_within_until(rule: Rule, start: Moment, moment: Moment) -> bool:
+    """Return whether UNTIL lets the rule reach `moment`, given in the form of `start`."""
     if rule.until is None:
         return True
     # UNTIL as a DATE ends with that day, whatever the type of DTSTART: clients mix them.

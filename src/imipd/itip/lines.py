@@ -14,6 +14,8 @@ from icalendar.parser import Contentline, Parameters
 from .decision import Reason
 
 MAX_DEPTH = 8
+LONGEST_ROW = 75
+_CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(r"[A-Za-z0-9-]+(?=[;:])")
@@ -93,14 +95,38 @@ class Line:
 
 def written(name: str, value: str, parameters: Parameters | None = None) -> Line:
     """Return a new content line, folded; `value` is already escaped."""
-    prefix = f"{name};{parameters.to_ical(sorted=False).decode()}" if parameters else name
-    return of_text(f"{prefix}:{value}")
+    said = (_parameter(key, values) for key, values in (parameters or {}).items())
+    return of_text(f"{';'.join([name, *said])}:{value}")
+
+
+def _parameter(name: str, values: str | list[str]) -> str:
+    """Return one parameter as icalendar 7.3.0 writes it, but for what that loses: TZID=UTC, and what is no UTF-8."""
+    each = [values] if isinstance(values, str) else values
+    return f"{name.upper()}={','.join(_quoted(name.upper(), value) for value in each)}"
+
+
+def _quoted(name: str, value: str) -> str:
+    """RFC 5545 §3.2, RFC 6868 §3.1; clients differ on blanks in a CN that is not quoted."""
+    special = r"[,;: ']" if name == "CN" else "[,;:]"
+    quote = '"' if re.search(special, value) else ""
+    value = re.sub(r"\r\n?|\n", "^n", value.replace("^", "^^").replace('"', "^'"))
+    return f"{quote}{value}{quote}"
 
 
 def of_text(text: str) -> Line:
     """Return the content line with this unfolded text, folded anew."""
-    raw = Contentline(text).to_ical() + b"\r\n"
-    return Line(_name_of(text), text, raw)
+    return Line(_name_of(text), text, _folded(text.encode("utf-8", "surrogateescape")))
+
+
+def _folded(text: bytes) -> bytes:
+    """Fold after at most 75 octets, never inside a character (RFC 5545 §3.1); a client may have stored no UTF-8."""
+    rows, rest, longest = list[bytes](), text, LONGEST_ROW
+    while len(rest) > longest:
+        starts = (at for at in range(longest, longest - 4, -1) if not _CONTINUES[0] <= rest[at] <= _CONTINUES[1])
+        end = next(starts, longest)
+        rows.append(rest[:end])
+        rest, longest = rest[end:], LONGEST_ROW - 1
+    return b"\r\n ".join([*rows, rest]) + b"\r\n"
 
 
 def _name_of(text: str) -> str:

@@ -1,0 +1,133 @@
+"""Long conversations through real LMTP, against real Radicale and real Xandikos.
+
+After each mail the stored object says what was said. Each mail then comes once more, under another Message-ID so that
+the ledger cannot know it: it is decided "no change", although the server has written the object in its own way.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from itertools import count
+from pathlib import Path
+
+import niquests
+import pytest
+
+from correspondence import BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, meeting, message_id, reply, request
+from daemons import Daemon, free_place, serving
+from imipd import itip
+from imipd.itip.instance import Instance
+from imipd.store import Home, Stored
+from imipd.store.caldav import CalDavStore
+from servers import Server, radicale, xandikos
+
+SECOND = f"RECURRENCE-ID:{TUESDAYS[1]}"
+THIRD = f"RECURRENCE-ID:{TUESDAYS[2]}"
+SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {"radicale": radicale, "xandikos": xandikos}
+
+
+class Talk:
+    """A daemon, a calendar, and mails that come one after the other."""
+
+    def __init__(self, server: Server, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._copies = count()
+        self.home = Home(server.url, "alice", server.users["alice"] or "none")
+        self.store = CalDavStore()
+
+    def say(self, mail: bytes, minute: int, outcome: str) -> None:
+        """Deliver a mail, and once more what was never seen before and changes nothing."""
+        assert self._said(mail, message_id(minute)) == outcome
+        held = self.stored()
+        again = f"<copy{next(self._copies)}@example.net>"
+        copy = mail.replace(message_id(minute).encode(), again.encode())
+        assert self._said(copy, again) == "no_action: no-change"
+        assert self._said(mail, message_id(minute)) == outcome  # what the ledger told stays told
+        assert self.stored() == held, "the server was written to"
+
+    def _said(self, mail: bytes, identity: str) -> str:
+        self._daemon.send(mail)
+        (recorded,) = self._daemon.told(identity)
+        assert recorded.completed
+        return f"{recorded.entry.outcome}: {recorded.entry.reason}"
+
+    def stored(self) -> Stored:
+        """Return the one object that is stored."""
+        (found,) = self.store.find(self.home, UID)
+        return found
+
+    def instances(self) -> dict[str, Instance]:
+        """Return the master under the empty name, and its overrides."""
+        return {item.label: item for item in itip.read(self.stored().body).instances}
+
+    def said_of(self, name: str) -> dict[str, str]:
+        """Return a property's value in every component; empty where it has none."""
+        return {
+            label: next((line.value for line in item.component.all(name)), "")
+            for label, item in self.instances().items()
+        }
+
+    def answers(self, address: str) -> dict[str, str]:
+        """Return what an attendee said to the series and to every instance that differs."""
+        found = {label: item.attendee(address) for label, item in self.instances().items()}
+        return {label: party.partstat for label, party in found.items() if party}
+
+
+@pytest.fixture(params=SERVERS)
+def talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Talk]:
+    folder = tmp_path / "server"
+    folder.mkdir()
+    with SERVERS[request.param](folder) as server:
+        if request.param == "radicale":
+            niquests.request("MKCALENDAR", f"{server.url}alice/work/", auth=("alice", "wonderland"), timeout=10)
+        more = '[policy]\ninvitations = "add"\n'
+        with serving(tmp_path, server.url, (free_place(),), more) as daemon:
+            found = Talk(server, daemon)
+            with closing(found.store):
+                yield found
+
+
+def test_bob_invites_alice_to_a_series_and_changes_his_mind(talk: Talk) -> None:
+    talk.say(request(WEEKLY, "X-ODD:a;b", minute=1), 1, "added: invited")
+    assert talk.said_of("RRULE") == {"": "FREQ=WEEKLY;COUNT=4"}
+    assert talk.answers("alice@example.org") == {"": "NEEDS-ACTION"}
+
+    talk.say(request(WEEKLY, "LOCATION:Big hall\\, upstairs", minute=2), 2, "updated: details-changed")
+    assert talk.said_of("LOCATION") == {"": "Big hall\\, upstairs"}
+
+    moved = request(SECOND, "SEQUENCE:1", "DTSTART:20270209T140000Z", "DTEND:20270209T150000Z", minute=3)
+    talk.say(moved, 3, "updated: rescheduled")
+    assert talk.said_of("DTSTART") == {"": TUESDAYS[0], TUESDAYS[1]: "20270209T140000Z"}
+    assert talk.said_of("RRULE")[""] == "FREQ=WEEKLY;COUNT=4"
+
+    talk.say(cancel(THIRD, f"DTSTART:{TUESDAYS[2]}", "SEQUENCE:1", minute=4), 4, "updated: instance-cancelled")
+    assert talk.said_of("STATUS") == {"": "", TUESDAYS[1]: "", TUESDAYS[2]: "CANCELLED"}
+
+    later = request(WEEKLY, "SEQUENCE:2", "DTSTART:20270202T110000Z", "DTEND:20270202T120000Z", minute=5)
+    talk.say(later, 5, "updated: rescheduled")
+    assert talk.said_of("DTSTART") == {"": "20270202T110000Z"}
+
+    talk.say(cancel(WEEKLY, "SEQUENCE:3", minute=6), 6, "updated: cancelled")
+    assert set(talk.said_of("STATUS").values()) == {"CANCELLED"}
+
+
+def test_alice_organizes_a_series_and_two_people_answer(talk: Talk) -> None:
+    talk.store.create(talk.home, UID, "VEVENT", meeting(WEEKLY, "X-MINE:stays;as,it\\;is"))
+    talk.say(reply(BOB, "ACCEPTED", minute=1), 1, "updated: attendee-replied")
+    assert (talk.answers(BOB), talk.answers(CAROL)) == ({"": "ACCEPTED"}, {"": "NEEDS-ACTION"})
+
+    talk.say(reply(CAROL, "TENTATIVE", minute=2), 2, "updated: attendee-replied")
+    assert (talk.answers(BOB), talk.answers(CAROL)) == ({"": "ACCEPTED"}, {"": "TENTATIVE"})
+
+    talk.say(reply(BOB, "DECLINED", SECOND, f"DTSTART:{TUESDAYS[1]}", minute=3), 3, "updated: attendee-replied")
+    assert talk.answers(BOB) == {"": "ACCEPTED", TUESDAYS[1]: "DECLINED"}
+    assert talk.answers(CAROL) == {"": "TENTATIVE", TUESDAYS[1]: "TENTATIVE"}
+
+    talk.say(reply(CAROL, "ACCEPTED", minute=4), 4, "updated: attendee-replied")
+    assert talk.answers(CAROL) == {"": "ACCEPTED", TUESDAYS[1]: "ACCEPTED"}
+    assert talk.answers(BOB) == {"": "ACCEPTED", TUESDAYS[1]: "DECLINED"}
+
+    talk.say(reply(BOB, "ACCEPTED", SECOND, f"DTSTART:{TUESDAYS[1]}", minute=5), 5, "updated: attendee-replied")
+    assert talk.answers(BOB) == {"": "ACCEPTED", TUESDAYS[1]: "ACCEPTED"}
+    assert talk.said_of("RECURRENCE-ID") == {"": "", TUESDAYS[1]: TUESDAYS[1]}
+    assert re.search(rb"X-MINE:", talk.stored().body)

@@ -15,18 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
 
 from imipd import itip, mail, scenario
-from imipd.itip import CalendarObject
-from imipd.ledger import Ledger, Query, Recorded
+from imipd.ledger import Ledger, Query
 from imipd.ledger.sql import open_ledger
 from imipd.store import Home, Store
 from imipd.store.caldav import CalDavStore
+
+from . import telling
 
 ALICE, PASSWORD = "alice", "wonderland"
 PATIENCE = 20.0
@@ -73,13 +74,13 @@ def run(arguments: argparse.Namespace) -> int:
     radicale = _radicale(arguments.radicale)
     samples = _samples()
     if radicale is None or samples is None:
-        print("imipd demo: it needs Radicale. Install it with: pip install 'imipd[demo]'", file=sys.stderr)
+        what = f"{arguments.radicale} is not there" if arguments.radicale else "it needs Radicale"
+        print(f"imipd demo: {what}. Install it with: pip install 'imipd[demo]'", file=sys.stderr)
         return os.EX_UNAVAILABLE
     with tempfile.TemporaryDirectory(prefix="imipd-demo-") as folder, _started(Path(folder), radicale) as tour:
         _introduce(tour)
         _fill(tour, samples)
-        for name in (samples / "tour.txt").read_text().split():
-            _show(tour, samples / name, name)
+        _show_all(tour, samples)
         _show_calendar(tour)
         if arguments.stay:
             _stay(tour, samples)
@@ -151,7 +152,7 @@ def _introduce(tour: Tour) -> None:
     print("imipd demo: mail arrives for alice@example.org, and her calendar is brought up to date.\n")
     print(f"  her calendar server   {tour.home.url} (Radicale, in {tour.folder})")
     print(f"  her mail              LMTP at {tour.lmtp[0]}:{tour.lmtp[1]} (imipd serve)")
-    print("  her policy            new invitations are added; whoever speaks for somebody must be he\n")
+    print("  her policy            invitations are added; nobody speaks for somebody else\n")
 
 
 def _fill(tour: Tour, samples: Path) -> None:
@@ -159,26 +160,37 @@ def _fill(tour: Tour, samples: Path) -> None:
     for path in sorted((samples / "stored").glob("*.ics")):
         held = itip.read(path.read_bytes())
         tour.store.create(tour.home, held.uid, held.kind, path.read_bytes())
-        print(f"  she has organized     {_title(held)}")
+        print(f"  she has organized     {telling.title(held)}")
 
 
-def _show(tour: Tour, path: Path, name: str) -> None:
+def _show_all(tour: Tour, samples: Path) -> None:
+    """Deliver the mails of the tour, one after the other."""
+    introductions = telling.introductions(samples / "README.md")
+    names = (samples / "tour.txt").read_text().split()
+    for number, name in enumerate(names, 1):
+        client, shows = introductions.get(name, ("somebody", name))
+        print(f"\n=== {number}/{len(names)}  {name}: {shows}")
+        _show(tour, samples / name, client)
+
+
+def _show(tour: Tour, path: Path, client: str) -> None:
     """Deliver one mail and say what it did."""
     content = path.read_bytes()
-    uids = {message.uid for message in itip.gather(mail.read(content).parts) if message.uid}
+    read = mail.read(content)
+    uids = {message.uid for message in itip.gather(read.parts) if message.uid}
     before = {uid: _body(tour, uid) for uid in uids}
-    print(f"\n=== {name}: {_subject(content)}")
+    print(f'  mail     "{_subject(content)}", from {read.originator} ({client})')
     try:
         _deliver(tour, content)
     except smtplib.SMTPException as error:
         print(f"  the MTA keeps it: {error}")
         return
-    for recorded in _recorded(tour, mail.read(content).message_id):
-        entry = recorded.entry
-        print(f"  {entry.outcome}: {entry.reason}" + (f"  ({entry.detail})" if entry.detail else ""))
-    for uid in sorted(uids):
-        for row in scenario.changes(before[uid], _body(tour, uid)):
-            print(f"    {row}")
+    for outcome, reason, detail in _recorded(tour, read.message_id):
+        print(f"  decided  {outcome}: {reason}" + (f" ({detail})" if detail else ""))
+        print(f"  why      {telling.in_words(reason)}")
+    changed = [row for uid in sorted(uids) for row in scenario.changes(before[uid], _body(tour, uid))]
+    rows = telling.changes(changed) or ["nothing" if not changed else "only what no calendar shows"]
+    print("\n".join(f"  {'changed' if index == 0 else '':<8} {row}" for index, row in enumerate(rows)))
 
 
 def _deliver(tour: Tour, content: bytes) -> None:
@@ -186,12 +198,11 @@ def _deliver(tour: Tour, content: bytes) -> None:
         client.sendmail("sender@example.net", ["alice@example.org"], content)
 
 
-def _recorded(tour: Tour, message_id: str) -> tuple[Recorded, ...]:
-    """Return what the ledger says of the mail; ordinary mail has no entry."""
-    found = tuple(item for item in tour.ledger.log(Query()) if item.entry.message_id == message_id)
-    if not found:
-        print("  no_action: no-calendar-part")
-    return found
+def _recorded(tour: Tour, message_id: str) -> list[tuple[str, str, str]]:
+    """Return what the ledger says of the mail: outcome, reason, detail. Ordinary mail has no entry."""
+    entries = [item.entry for item in tour.ledger.log(Query()) if item.entry.message_id == message_id]
+    nothing = (itip.NoAction.outcome, itip.Reason.NO_CALENDAR_PART, "")
+    return [(entry.outcome, entry.reason, entry.detail) for entry in entries] or [nothing]
 
 
 def _body(tour: Tour, uid: str) -> bytes | None:
@@ -205,23 +216,14 @@ def _subject(content: bytes) -> str:
 
 
 def _show_calendar(tour: Tour) -> None:
-    """Show what alice's calendar holds in the end."""
+    """Show what alice's calendar holds in the end, and what came of all the mail."""
+    entries = [item.entry for item in tour.ledger.log(Query())]
     print("\n=== Her calendar now\n")
-    uids = {item.entry.uid for item in tour.ledger.log(Query()) if item.entry.uid}
-    bodies = [body for uid in uids if (body := _body(tour, uid))]
-    for held in sorted(map(itip.read, bodies), key=_title):
-        print(f"  {_title(held)}")
-        for item in held.instances:
-            label = f"  {item.label}" if item.label else ""
-            answers = ", ".join(f"{party.address} {party.partstat}" for party in item.attendees)
-            print(f"      {item.status or 'CONFIRMED'}{label}: {answers}")
-
-
-def _title(held: CalendarObject) -> str:
-    first = held.master or held.instances[0]
-    start = f"{first.start:%Y-%m-%d %H:%M}" if isinstance(first.start, datetime) else f"{first.start or 'no date'}"
-    summary = first.component.all("SUMMARY")
-    return f"{start}  {summary[0].value if summary else held.uid}"
+    bodies = [body for uid in {entry.uid for entry in entries if entry.uid} if (body := _body(tour, uid))]
+    print("\n".join(telling.agenda(map(itip.read, bodies), ALICE)))
+    counted = Counter(entry.outcome for entry in entries)
+    print("\n=== The ledger: " + ", ".join(f"{number} {outcome}" for outcome, number in sorted(counted.items())))
+    print("    `imipd log` shows each decision, `imipd explain MAIL` makes one without carrying it out.")
 
 
 def _stay(tour: Tour, samples: Path) -> None:

@@ -18,8 +18,10 @@ from structlog.testing import capture_logs
 
 from correspondence import ALICE, BOB, SECRET, UID, invited, mail, meeting, plain, reply, request
 from imipd import scenario
-from imipd.cli import logs
+from imipd.cli import check, logs
 from imipd.cli.main import main
+from imipd.ledger import LedgerError, Query
+from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from ledgers import ENTRY
 from servers import Server, radicale
@@ -250,21 +252,27 @@ def test_explain_reads_the_calendar_and_writes_nothing(
     assert _tree(tmp_path) == before
 
 
-def test_explain_remembers_what_the_ledger_does_and_leaves_it_as_it_is(
+def test_explain_tells_what_the_ledger_remembers_and_leaves_it_as_it_is(
     run: Run,
     write: Write,
     calendar: Callable[..., "niquests.Response"],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """What it prints decides the same without that ledger."""
     config = write(more='[account.policy]\ncancelled = "delete"\n')
     calendar("PUT", "lunch.ics", invited())
     called_off = request().replace(b"REQUEST", b"CANCEL")
     assert run("pipe", "-c", config, "-r", ALICE, stdin=called_off) == 0
     before = _tree(tmp_path)
     assert run("explain", "-c", config, "-", stdin=called_off) == 0
-    assert "deleted-here" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert f"\ntombstone: {BOB} - 0 20270104T080100Z\n" in out
     assert _tree(tmp_path) == before
+    context, decided = re.split("(?=== decision)", out)
+    case = scenario.parse(f"Again.\n{context}== stored\n\n== mail\n{called_off.decode()}\n{decided}")
+    assert [scenario.decision_row(decision) for decision in Stage(case).judge()] == list(case.decision)
+    assert case.decision == ("no_action: deleted-here",)
 
 
 def test_explain_knows_whom_we_do_not_serve(run: Run, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,6 +361,27 @@ def test_check_fails_over_a_ledger_that_cannot_be_written(
         config.write_text(re.sub(r'"sqlite:.*"', f'"{url}"', config.read_text()))
         assert run("check", "-c", config) == 1
         assert "FAIL  ledger: " in capsys.readouterr().out
+
+
+def test_check_fails_over_a_ledger_that_can_only_be_read(
+    run: Run, entries: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root may write everything, so what refuses here is the door."""
+
+    class ReadOnly(MemoryLedger):
+        def prune(self, now: datetime) -> int:  # noqa: ARG002 - the door's
+            raise LedgerError("attempt to write a readonly database")
+
+    assert entries.with_name("ledger.db").exists()
+    monkeypatch.setattr(check, "open_ledger", lambda _url, **_kept: ReadOnly())
+    run("check", "-c", entries)
+    assert "FAIL  ledger: attempt to write a readonly database" in capsys.readouterr().out
+
+
+def test_check_forgets_no_entry(run: Run, entries: Path) -> None:
+    run("check", "-c", entries)
+    with closing(open_ledger(f"sqlite:///{entries.parent}/ledger.db")) as ledger:
+        assert len(ledger.log(Query())) == 2
 
 
 @pytest.mark.parametrize("greeting", [b"220 mx LMTP Dovecot\r\n", b"", b"220 mx LMTP imipd\r\n"])

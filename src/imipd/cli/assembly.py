@@ -59,7 +59,7 @@ def ledger_to_read(config: Config) -> Ledger:
 
 def sqlite_file(config: Config) -> Path | None:
     """Return the file that the ledger is in, None where it is in a database server."""
-    url = config.ledger.url
+    url, _, _ = config.ledger.url.partition("?")
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from imipd.gateway import Bounds, Doors, Gateway, Judgement
 from imipd.itip import Added, NoAction, Reason, Removed, Updated
 from imipd.ledger import Ledger, LedgerError
 from imipd.ledger.memory import MemoryLedger
+from imipd.memory import Memory
 from imipd.policy import DEFAULTS, Policy
 from imipd.store import Home, Store, StoreError
 from imipd.store.caldav import CalDavStore
@@ -47,14 +49,14 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         content, stored = _read(arguments)
         case = _case(arguments, content)
-        judged = _judged(case, stored, arguments)
+        judged, remembered = _judged(case, stored, arguments)
     except OSError as error:
         return _failed(str(error), os.EX_NOINPUT)
     except UsageError as error:
         return _failed(str(error), os.EX_USAGE)
     except (StoreError, LedgerError) as error:
         return _failed(f"try again later: {error}", os.EX_TEMPFAIL)
-    print(_as_json(case, judged) if arguments.json else _as_text(case, judged))
+    print(_as_json(case, judged) if arguments.json else _as_text(case, judged, remembered))
     return os.EX_OK
 
 
@@ -107,13 +109,17 @@ def _account(recipient: str, settings: Config | None) -> Account | None:
     return Account(address, (address,), Home("memory:", address, ""), Policy())
 
 
-def _judged(case: Case, stored: bytes | None, arguments: argparse.Namespace) -> tuple[Judgement, ...]:
-    if case.account is None:
+def _judged(case: Case, stored: bytes | None, arguments: argparse.Namespace) -> tuple[tuple[Judgement, ...], list[str]]:
+    """Return what would be done, and what was remembered when that was decided."""
+    account = case.account
+    if account is None:
         nothing = NoAction(Reason.UNKNOWN_RECIPIENT, case.recipient)
-        return (Judgement("", None, None, (), nothing),)
-    with _doors(stored, case.account, arguments) as (store, ledger):
-        gateway = Gateway(Doors(_Served(case.account), store, ledger, assembly.now), case.bounds)
-        return gateway.judgements(case.recipient, case.account, Envelope(None, (case.recipient,), case.content))
+        return (Judgement("", None, None, (), nothing),), []
+    with _doors(stored, account, arguments) as (store, ledger):
+        gateway = Gateway(Doors(_Served(account), store, ledger, assembly.now), case.bounds)
+        judged = gateway.judgements(case.recipient, account, Envelope(None, (case.recipient,), case.content))
+        uids = dict.fromkeys(each.uid for each in judged if each.uid)
+        return judged, [row for uid in uids for row in _remembered(ledger.recall(account.name, uid))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +157,36 @@ def _changes(judgement: Judgement) -> tuple[str, ...]:
     return scenario.changes(before, None) if isinstance(judgement.decision, Removed) else ()
 
 
-def _as_text(case: Case, judged: tuple[Judgement, ...]) -> str:
-    context = ["== context", f"recipient: {case.recipient}"]
-    policy = case.account.policy if case.account else DEFAULTS
-    chosen = {name: getattr(policy, name) for name in Policy.__dataclass_fields__}
+def _as_text(case: Case, judged: tuple[Judgement, ...], remembered: Sequence[str]) -> str:
+    rows = ["== context", f"recipient: {case.recipient}"]
+    rows += _of_account(case.account, case.recipient) if case.account else []
+    return "\n".join([*rows, *remembered, scenario.rendered([(item.decision, _changes(item)) for item in judged])])
+
+
+def _of_account(account: Account, recipient: str) -> list[str]:
+    """Return what a scenario has to know of an account, where it is not the usual."""
+    others = [address for address in account.addresses if address != comparable(recipient)]
+    chosen = {name: getattr(account.policy, name) for name in Policy.__dataclass_fields__}
     different = [f"{name}={value}" for name, value in chosen.items() if value != getattr(DEFAULTS, name)]
-    others = (
-        [address for address in case.account.addresses if address != comparable(case.recipient)] if case.account else []
-    )
-    context += [f"addresses: {', '.join(others)}"] if others else []
-    context += [f"policy: {' '.join(different)}"] if different else []
-    return "\n".join(context) + "\n" + scenario.rendered([(item.decision, _changes(item)) for item in judged])
+    rows = [f"addresses: {', '.join(others)}"] if others else []
+    return rows + ([f"policy: {' '.join(different)}"] if different else [])
+
+
+def _remembered(memory: Memory) -> list[str]:
+    """Return what the ledger remembers as a scenario says it."""
+    rows = [
+        f"revision: {each.party} {each.recurrence_id or '-'} {'-' if each.sequence is None else each.sequence}"
+        f" {_time(each.dtstamp)} {_time(each.date)}"
+        for each in memory.revisions
+    ]
+    return rows + [
+        f"tombstone: {each.party} {each.recurrence_id or '-'} {each.sequence} {_time(each.dtstamp)}"
+        for each in memory.tombstones
+    ]
+
+
+def _time(moment: datetime | None) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}" if moment else "-"
 
 
 def _as_json(case: Case, judged: tuple[Judgement, ...]) -> str:

@@ -132,7 +132,7 @@ def test_what_explain_prints_is_a_test_once_the_calendar_and_the_mail_stand_in_i
     case = scenario.parse(pasted)
     stage = Stage(case)
     judged = stage.judge()
-    assert [scenario.decision_row(decision) for decision in judged] == list(case.decision)
+    assert [row for decision in judged for row in scenario.decision_rows(decision)] == list(case.decision)
     assert [row for decision in judged for row in stage.changes(decision)] == list(case.changes)
 
 

@@ -25,7 +25,7 @@ class Scenario:
     stored: str
     mail: str
     decision: tuple[str, ...]
-    """One ``outcome: reason`` for each message."""
+    """One ``outcome: reason`` for each message, each followed by the rows of its detail, ``# …``, where it is given."""
     changes: tuple[str, ...]
 
 
@@ -48,7 +48,7 @@ def parse(text: str) -> Scenario:
 
 
 def _rows(body: str) -> Iterator[str]:
-    return (row.rstrip() for row in body.splitlines() if row.strip() and not row.startswith("#"))
+    return (row.rstrip() for row in body.splitlines() if row.strip())
 
 
 def decision_row(decision: Decision) -> str:
@@ -56,12 +56,15 @@ def decision_row(decision: Decision) -> str:
     return f"{decision.outcome}: {decision.reason}"
 
 
+def decision_rows(decision: Decision) -> tuple[str, ...]:
+    """Return the decision with its detail."""
+    return decision_row(decision), *(f"# {row}".rstrip() for row in decision.detail.splitlines() if row.strip())
+
+
 def rendered(decided: Sequence[tuple[Decision, tuple[str, ...]]]) -> str:
-    """Return the sections ``decision`` and ``changes``; details are comments, which no test compares."""
-    rows = ["== decision"]
-    for decision, _ in decided:
-        rows += [decision_row(decision), *(f"# {row}" for row in decision.detail.splitlines())]
-    return "\n".join([*rows, "== changes", *(row for _, changed in decided for row in changed)])
+    """Return the sections ``decision`` and ``changes``."""
+    rows = [row for decision, _ in decided for row in decision_rows(decision)]
+    return "\n".join(["== decision", *rows, "== changes", *(row for _, changed in decided for row in changed)])
 
 
 def changes(before: bytes | None, after: bytes | None) -> tuple[str, ...]:

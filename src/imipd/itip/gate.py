@@ -2,9 +2,8 @@
 
 from . import recurrence
 from .decision import Error, NoAction, Reason
-from .message import KINDS, Context, ItipMessage
+from .message import KINDS, PROCESSED, Context, ItipMessage
 
-PROCESSED = ("REQUEST", "REPLY", "CANCEL")
 _PROOF = ("dkim", "dmarc")
 
 
@@ -33,9 +32,12 @@ def _unproven(context: Context) -> Error | None:
 
 
 def _unaskable(message: ItipMessage) -> Error | None:
-    if all(recurrence.is_askable(item) for item in message.content.instances):
-        return None
-    return Error(Reason.TOO_LARGE, "an RRULE that cannot be expanded in bounded time")  # G9
+    if not all(recurrence.is_askable(item) for item in message.content.instances):
+        return Error(Reason.TOO_LARGE, "an RRULE that cannot be expanded in bounded time")  # G9
+    master = message.content.master
+    if master is not None and not recurrence.is_possible(master):
+        return Error(Reason.TOO_LARGE, "an RRULE that never matches")
+    return None
 
 
 def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | None:

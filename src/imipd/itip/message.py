@@ -18,6 +18,7 @@ from .lines import Component, Line, MalformedError
 from .zones import Zones
 
 KINDS = ("VEVENT", "VTODO")
+PROCESSED = ("REQUEST", "REPLY", "CANCEL")
 OWN = "X-IMIPD-"
 
 
@@ -114,9 +115,17 @@ class Context:
 def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> ItipMessage:
     """Return the iTIP message in a calendar part; `method` is the part's parameter. Raises MalformedError."""
     calendar = _without_memory(lines.refolded(lines.read(body, limits.components)))
-    said = calendar.one("METHOD")
-    content = _object(calendar.without("METHOD"), limits)
-    return ItipMessage((said.value if said else method or "").strip().upper(), _with_parties(content))
+    _check_nesting(calendar)
+    line = calendar.one("METHOD")
+    said = (line.value if line else method or "").strip().upper()
+    calendar = calendar.without("METHOD")
+    try:
+        return ItipMessage(said, _with_parties(_object(calendar, limits)))
+    except MalformedError as error:
+        # What is not processed is not judged further: it may be in any time zone (G10, G12).
+        if error.reason is not Reason.UNKNOWN_TIMEZONE or said in PROCESSED:
+            raise
+        return ItipMessage(said, _unread(calendar))
 
 
 def read(body: bytes) -> CalendarObject:
@@ -129,6 +138,19 @@ def with_names(content: CalendarObject, names: Mapping[str, str], first: date) -
     return _object(zones.renamed(zones.complete(content.calendar, content.zones, first), names), LIMITS)
 
 
+def _check_nesting(part: Component) -> None:
+    """What is an object of its own hides in no other; VALARM and the components of RFC 9073 may stand there."""
+    for inner in part.components:
+        if inner.name == "VCALENDAR" or (part.name != "VCALENDAR" and inner.name in (*KINDS, "VTIMEZONE")):
+            raise MalformedError(f"{inner.name} within {part.name}")
+        _check_nesting(inner)
+
+
+def _unread(calendar: Component) -> CalendarObject:
+    part = next(part for part in calendar.components if part.name != "VTIMEZONE")
+    return CalendarObject(calendar, Zones(calendar), _uid(part), part.name, ())
+
+
 def _object(calendar: Component, limits: Limits) -> CalendarObject:
     known = Zones(calendar)
     parts = [part for part in calendar.components if part.name != "VTIMEZONE"]
@@ -136,7 +158,7 @@ def _object(calendar: Component, limits: Limits) -> CalendarObject:
     if not parts:
         raise MalformedError("no component")
     if not ours:
-        return CalendarObject(calendar, known, _uid(parts[0]), parts[0].name, ())
+        return _unread(calendar)
     instances = tuple(instance.read(part, known) for part in ours)
     _check(instances, limits)
     return CalendarObject(calendar, known, instances[0].uid, instances[0].kind, instances)

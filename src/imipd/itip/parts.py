@@ -1,6 +1,6 @@
 """The calendar parts of one mail made into iTIP messages: each object once (rules G5, G6)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -50,35 +50,54 @@ def gather(parts: Sequence[CalendarPart], limits: Limits = LIMITS) -> tuple[Itip
 
 
 def _each_once(messages: Sequence[ItipMessage]) -> list[ItipMessage | Unprocessed]:
-    seen: dict[tuple[str, str, str], Instance] = {}
-    found: list[ItipMessage | Unprocessed] = []
-    for message in messages:
-        keys = {(message.uid, message.method, item.label): item for item in message.content.instances}
-        if any(key in seen and _compared(seen[key]) != _compared(item) for key, item in keys.items()):
+    seen: dict[Key, Instance] = {}
+    found: dict[int, ItipMessage] = {}
+    contradicted: dict[str, Unprocessed] = {}
+    for index, message in enumerate(messages):
+        keys = {_key(message, item): item for item in message.content.instances}
+        if not all(_agree(seen[key], item) for key, item in keys.items() if key in seen):
             # RFC 9671 §4: parts that disagree are not to be processed, not even the first.
-            detail = "several calendar parts say different things of one instance"
-            found = [item for item in found if item.uid != message.uid]
-            found.append(Unprocessed(message.method, message.uid, Error(Reason.PARTS_DISAGREE, detail)))
-        elif fresh := tuple(item for key, item in keys.items() if key not in seen):
-            found.append(_only(message, fresh))
-        elif not keys:
-            found.append(message)
+            decision = Error(Reason.PARTS_DISAGREE, "several calendar parts say different things of one instance")
+            contradicted.setdefault(message.uid, Unprocessed(message.method, message.uid, decision))
+        fresh = tuple(item for key, item in keys.items() if key not in seen)
+        if fresh or not keys:
+            found[index] = _only(message, fresh)
         seen.update(keys)
-    return found
+    return _in_order(found.values(), contradicted)
+
+
+def _in_order(found: Iterable[ItipMessage], contradicted: Mapping[str, Unprocessed]) -> list[ItipMessage | Unprocessed]:
+    """Return each message; of a UID that is contradicted the one refusal, in the place of its first message."""
+    left = dict(contradicted)
+    kept = (left.pop(item.uid, None) if item.uid in contradicted else item for item in found)
+    return [item for item in kept if item is not None]
+
+
+Key = tuple[str, str, str, bool]
+
+
+def _key(message: ItipMessage, item: Instance) -> Key:
+    return message.uid, message.method, item.label, item.this_and_future
+
+
+def _agree(one: Instance, other: Instance) -> bool:
+    """Return whether two copies of an instance are of one mind; texts and X- properties may differ."""
+    # One of them may call itself a task, with a DUE or still with its DTEND.
+    ends = one.kind != other.kind or one.end == other.end
+    return ends and _compared(one) == _compared(other)
 
 
 def _compared(item: Instance) -> tuple[object, ...]:
-    """What must be equal in two copies of an instance; texts and X- properties may differ."""
     lines = frozenset(line.key for name in _COMPARED for line in item.component.all(name))
     partstats = frozenset((party.address, party.partstat) for party in item.attendees)
-    return item.start, item.end, lines, item.organizer.address if item.organizer else "", partstats
+    return item.start, lines, item.organizer.address if item.organizer else "", partstats
 
 
 def _only(message: ItipMessage, items: tuple[Instance, ...]) -> ItipMessage:
     content = message.content
     if len(items) == len(content.instances):
         return message
-    kept = {id(item.component) for item in items}
-    others = (part for part in content.calendar.content if id(part) in kept or part not in content.calendar.components)
-    content = replace(content, calendar=content.calendar.with_content(others), instances=items)
+    gone = {id(item.component) for item in content.instances} - {id(item.component) for item in items}
+    calendar = content.calendar.with_content(part for part in content.calendar.content if id(part) not in gone)
+    content = replace(content, calendar=calendar, instances=items)
     return ItipMessage(message.method, content)

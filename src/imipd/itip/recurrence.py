@@ -13,12 +13,19 @@ from .lines import Component, Line
 from .moment import Moment
 
 NEAR = timedelta(hours=14)  # no zone is further from UTC: an all-day instance answered with a time (R7)
+MOST_RULES = 10
 _OF_THE_SERIES = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 
 
 def is_askable(master: Instance) -> bool:
     """Return whether the rules of a series can be asked in bounded time (G9)."""
-    return all(item.askable for item in master.rules)
+    return len(master.rules) <= MOST_RULES and all(item.askable for item in master.rules)
+
+
+def is_possible(master: Instance) -> bool:
+    """Return whether each rule of a series has an instance at some time (G9)."""
+    start = master.start
+    return start is None or all(rule.matches_ever(item, start) for item in master.rules)
 
 
 def locate(master: Instance, recurrence_id: Moment) -> Moment | None:

@@ -1,15 +1,15 @@
-"""One RRULE (RFC 5545 §3.3.10): read once, and asked near the moment in question, in bounded time (G9).
+"""One RRULE (RFC 5545 §3.3.10): read once, and asked in bounded time (G9).
 
-dateutil 2.9.0 walks from DTSTART, and a rule that matches nothing walks to the year 9999: 3.6 s for a DAILY one.
-Two facts bound that walk. Without COUNT a rule may be asked from any of its own periods. And the Gregorian calendar
-repeats every 400 years to the day of the week, so the question may be put in the last such cycle, where at most
-400 years are left.
+dateutil 2.9.0 walks from DTSTART, and a rule that matches nothing walks to the year 9999: 3.6 s for a DAILY one. So a
+rule is asked by its pattern, and only one with a COUNT is walked: in the last of the 400 years after which the
+Gregorian calendar repeats itself to the day of the week, because there the walk ends.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
+from functools import lru_cache
 from itertools import islice
 
 from dateutil.rrule import rrulestr
@@ -17,15 +17,14 @@ from icalendar import vRecur
 
 from .lines import Line, MalformedError
 from .moment import Moment, in_form_of
+from .pattern import is_readable, pattern
 
 MOST_STEPS = 20_000
 LONGEST = 500
 _CYCLE = 400
 _PART = re.compile(r"(FREQ|INTERVAL|WKST|BY[A-Z]+)=[A-Z0-9,+-]+")
-_DAY_PARTS = {"BYDAY", "BYMONTHDAY", "BYYEARDAY", "BYWEEKNO"}
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _ENDS = ("UNTIL", "COUNT")
-_MONTHS = {"MONTHLY": 1, "YEARLY": 12}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ def _is_askable(rule: Rule) -> bool:
     for name in ("BYHOUR", "BYMINUTE", "BYSECOND"):
         times *= rule.part(name).count(",") + 1
     return (
-        rule.part("FREQ") in ("DAILY", "WEEKLY", "MONTHLY", "YEARLY")
+        is_readable(dict(rule.parts))
         and times <= 24
         and 1 <= rule.interval <= 1000
         and (rule.count is None or 1 <= rule.count <= MOST_STEPS)
@@ -85,15 +84,23 @@ def _is_askable(rule: Rule) -> bool:
 
 def contains(rule: Rule, start: Moment, moment: Moment) -> bool:
     """Return whether the rule, begun at `start`, has an instance at `moment`, given in the form of `start`."""
-    first, wanted = _naive(start), _naive(moment)
-    if wanted < first or wanted.year - first.year > _CYCLE // 2 or not is_within_until(rule, start, moment):
+    if not is_within_until(rule, start, moment):
         return False
-    begin, text = (first, _text(rule)) if rule.count else _near(rule, first, wanted)
-    shift = _to_last_cycle(wanted.year)
-    for found in _walk(text, rule.count, _shifted(begin, shift)):
-        if found >= _shifted(wanted, shift):
-            return found == _shifted(wanted, shift)
-    return False
+    if rule.count:
+        return _naive(moment) in _counted(rule, _naive(start))
+    return pattern(rule.parts, _naive(start)).matches(_naive(moment))
+
+
+@lru_cache(maxsize=32)
+def _counted(rule: Rule, first: datetime) -> frozenset[datetime]:
+    shift = _to_last_cycle(first.year + _CYCLE // 2)
+    return frozenset(_shifted(found, -shift) for found in _walk(_text(rule), rule.count, _shifted(first, shift)))
+
+
+def matches_ever(rule: Rule, start: Moment) -> bool:
+    """Return whether the rule, begun at `start`, has any instance in the next 200 years, UNTIL apart."""
+    first = _naive(start)
+    return any(True for _ in _walk(_text(rule), 1, _shifted(first, _to_last_cycle(first.year + _CYCLE // 2))))
 
 
 def instances(rule: Rule, start: Moment) -> Iterator[Moment]:
@@ -124,30 +131,6 @@ def is_within_until(rule: Rule, start: Moment, moment: Moment) -> bool:
 
 def _text(rule: Rule) -> str:
     return ";".join(f"{name}={value}" for name, value in rule.parts if _PART.fullmatch(f"{name}={value}"))
-
-
-def _near(rule: Rule, first: datetime, wanted: datetime) -> tuple[datetime, str]:
-    """Return where to begin shortly before `wanted`, in step with INTERVAL, and the rule as text."""
-    frequency = rule.part("FREQ")
-    if frequency in _MONTHS:
-        return _near_by_months(rule, first, wanted, rule.interval * _MONTHS[frequency])
-    step = timedelta(days=rule.interval * (7 if frequency == "WEEKLY" else 1))
-    steps = max((wanted - first) // step - 1, 0)
-    return first + steps * step, _text(rule)
-
-
-def _near_by_months(rule: Rule, first: datetime, wanted: datetime, step: int) -> tuple[datetime, str]:
-    months = (wanted.year - first.year) * 12 + wanted.month - first.month
-    steps = max(months // step - 1, 0)
-    if not steps:
-        return first, _text(rule)
-    year, month = divmod(first.year * 12 + first.month - 1 + steps * step, 12)
-    text = _text(rule)
-    # What the rule leaves to DTSTART is said, because the day is moved to the first (RFC 5545 §3.3.10).
-    if not _DAY_PARTS & dict(rule.parts).keys():
-        text += f";BYMONTHDAY={first.day}"
-        text += f";BYMONTH={first.month}" if step % 12 == 0 and not rule.part("BYMONTH") else ""
-    return first.replace(year=year, month=1 if rule.part("FREQ") == "YEARLY" else month + 1, day=1), text
 
 
 def _to_last_cycle(year: int) -> int:

@@ -222,6 +222,26 @@ def test_the_unexpected_defers_the_mail_and_tells_strangers_nothing() -> None:
     assert [(line["event"], line["recipient"], line["exc_info"]) for line in logged] == [("unexpected", ALICE, True)]
 
 
+def test_the_unexpected_is_given_up_when_patience_is_over_lest_the_mta_bounce_it() -> None:
+    desk = Desk()
+    desk.store.instead["find"] = [RuntimeError("a mistake of ours"), RuntimeError("the same")]
+    assert desk.deliver(request()) == (TRY_AGAIN,)
+    desk.later(hours=25)
+    with capture_logs() as logged:
+        (status,) = desk.deliver(request())
+    assert (status.code, status.outcomes) == (250, ("error; reason=unexpected",))
+    assert [line["event"] for line in logged] == ["unexpected", "given up"]
+    assert desk.outcomes() == ["error: unexpected"]
+    assert "mistake" not in repr(desk.told())
+
+
+def test_the_unexpected_with_a_ledger_that_fails_too_defers_the_mail() -> None:
+    desk = Desk()
+    desk.store.instead["find"] = [RuntimeError("a mistake of ours")]
+    desk.store.instead["postpone"] = [LedgerError("disk full")]
+    assert desk.deliver(request()) == (TRY_AGAIN,)
+
+
 def test_one_recipient_s_trouble_is_not_another_s() -> None:
     desk = Desk({ALICE: ALICES, DAVE: replace(ALICES, addresses=(DAVE,))})
     desk.keep(meeting())

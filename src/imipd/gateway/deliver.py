@@ -34,7 +34,7 @@ from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError
 
-from .judgement import Arrival, Judgement, entry_of, true_entry, undecided
+from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
 LANES = 256
@@ -78,17 +78,31 @@ class Gateway:
     def deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         """Process a mail and return the answer for each of its recipients; never raises."""
         read = functools.cache(lambda: self.read(envelope))
-        return tuple(self._answer(recipient, read) for recipient in envelope.recipients)
+        return tuple(self._answer(recipient, envelope, read) for recipient in envelope.recipients)
 
-    def _answer(self, recipient: str, read: Callable[[], Mail]) -> Status:
+    def _answer(self, recipient: str, envelope: Envelope, read: Callable[[], Mail]) -> Status:
         try:
             return self._deliver_to(recipient, read())
         except LedgerError as error:
             log.error("ledger", recipient=recipient, error=str(error))
-        except Exception:
+            return TRY_AGAIN
+        except Exception as error:
             # Unknown is temporary, and says nothing to strangers: the one such clause in the house.
             log.exception("unexpected", recipient=recipient)
-        return TRY_AGAIN
+            return self._unexpected(recipient, envelope, error)
+
+    def _unexpected(self, recipient: str, envelope: Envelope, error: Exception) -> Status:
+        """Let the mail come again until patience is over; an MTA that gives up would bounce it over our own fault."""
+        now, ledger = self._doors.now(), self._doors.ledger
+        entry = unexpected_entry(comparable(recipient), envelope, error, now)
+        try:
+            if now - ledger.postpone(entry.digest, entry.recipient, now, entry.detail) < self._bounds.patience:
+                return TRY_AGAIN
+            ledger.complete(entry)
+        except LedgerError:
+            return TRY_AGAIN
+        log.error("given up", recipient=recipient, reason=entry.reason)
+        return replace(DONE, outcomes=(f"{entry.outcome}; reason={entry.reason}",))
 
     def _deliver_to(self, recipient: str, read: Mail) -> Status:
         account = self._doors.accounts.account_of(recipient)

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from imipd.accounts import Account
-from imipd.itip import Added, Context, Decision, ItipMessage, NoAction, Reason, Removed, Unprocessed, Updated
+from imipd.envelope import Envelope
+from imipd.itip import Added, Context, Decision, Error, ItipMessage, NoAction, Reason, Removed, Unprocessed, Updated
 from imipd.ledger import Entry, Recorded
 from imipd.mail import Mail
 from imipd.store import Stored
@@ -88,6 +89,24 @@ def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
         revisions=getattr(decision, "revisions", ()),
         tombstones=getattr(decision, "tombstones", ()),
         former=stored.body if stored and judgement.writes else None,
+    )
+
+
+def unexpected_entry(recipient: str, envelope: Envelope, error: Exception, now: datetime) -> Entry:
+    """Return what the ledger shall say of a mail over which imipd itself failed; of the mail it names nothing."""
+    return Entry(
+        digest=hashlib.sha256(envelope.content).hexdigest(),
+        recipient=recipient,
+        account=recipient,
+        time=now,
+        message_id="",
+        originator="",
+        method="",
+        uid="",
+        recurrence_ids=(),
+        outcome=Error.outcome,
+        reason=Reason.UNEXPECTED,
+        detail=type(error).__name__,
     )
 
 

@@ -60,6 +60,7 @@ class Reason(StrEnum):
     # error: given up after patience
     CALENDAR_REFUSED = "calendar-refused"
     CALENDAR_UNREACHABLE = "calendar-unreachable"
+    UNEXPECTED = "unexpected"
 
 
 @dataclass(frozen=True, slots=True)

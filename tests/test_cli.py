@@ -348,6 +348,14 @@ def test_check_fails_over_a_wrong_password_and_does_not_tell_it(
     assert "looking-glass" not in told.out + told.err
 
 
+def test_check_fails_over_a_calendar_that_is_not_there(
+    run: Run, write: Write, calendar: Callable[..., "niquests.Response"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """New invitations would have nowhere to go; the operator reads what to write instead."""
+    assert run("check", "-c", write(more='calendar = "Wrok"\n')) == 1
+    assert re.search(r"FAIL  calendar of alice@example.org .*Wrok.*Write one of", capsys.readouterr().out)
+
+
 def test_check_fails_over_a_server_that_is_down(run: Run, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("check", "-c", write(url=f"http://127.0.0.1:{_free_port()}/")) == 1
     assert "FAIL  calendar of alice" in capsys.readouterr().out

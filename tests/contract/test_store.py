@@ -318,6 +318,16 @@ def test_a_configured_calendar_that_is_not_there_is_named(lab: Lab, uid: str) ->
     """The operator reads what to write instead."""
     with pytest.raises(NoCalendarError, match="Nowhere"):
         lab.store.create(replace(lab.home, calendar="Nowhere"), uid, "VEVENT", event(uid))
+    with pytest.raises(NoCalendarError, match="Nowhere"):
+        lab.store.destination(replace(lab.home, calendar="Nowhere"), "VEVENT")
+
+
+def test_where_a_new_object_goes_can_be_asked_before(lab: Lab, uid: str) -> None:
+    """`imipd check` tells it; what create answers lies below it (rule S1)."""
+    other = lab.add("Yet another")
+    home = replace(lab.home, calendar="Yet another")
+    assert unquote(lab.store.destination(home, "VEVENT")) == unquote(other)
+    assert lab.store.create(home, uid, "VEVENT", event(uid)).startswith(lab.store.destination(home, "VEVENT"))
 
 
 def test_one_of_many_writers_wins(lab: Lab, uid: str) -> None:

@@ -78,9 +78,10 @@ def _calendars(settings: Config) -> Iterator[Found]:
 
 
 def _calendar(store: CalDavStore, account: Account) -> str:
-    """Log in, find the calendars, and look for an event in each."""
+    """Log in, find the calendars, look for an event in each, and ask where a new one would go."""
     try:
         store.find(account.home, PROBE)
+        store.destination(account.home, "VEVENT")
     except StoreError as error:
         return str(error)
     return ""

@@ -46,6 +46,9 @@ class Store(Protocol):
     def replace(self, home: Home, stored: Stored, body: bytes) -> None:
         """Write `body` in the place of `stored`, if it is unchanged since it was found (rule S2)."""
 
+    def destination(self, home: Home, component: str) -> str:
+        """Return the href of the collection where `create` puts a new object of this type (rule S1)."""
+
     def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
         """Write a new object into the account's calendar for `component`; return its href (rules S1, S2)."""
 

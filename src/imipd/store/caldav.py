@@ -66,6 +66,11 @@ class CalDavStore:
             if answer.status == 200:
                 _confirm(wire, answer, stored, body)
 
+    def destination(self, home: Home, component: str) -> str:
+        """See `Store.destination`."""
+        with self._watching(home):
+            return _target(home, self._account(home).principal, component).href
+
     def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
         """See `Store.create`; a configured calendar that does not take the component is passed over."""
         with self._watching(home):

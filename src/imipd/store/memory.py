@@ -94,6 +94,12 @@ class MemoryStore:
             self._check_uid(shelf, stored.href, body)
             self._keep(shelf, stored.href, body)
 
+    def destination(self, home: Home, component: str) -> str:
+        """See `Store.destination`."""
+        self._fail()
+        with self._lock:
+            return self._target(home, component).href
+
     def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
         """See `Store.create`."""
         self._fail()

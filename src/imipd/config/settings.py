@@ -20,7 +20,7 @@ class Lmtp(Section):
 
     listen: Listen = Field(
         ("127.0.0.1:2424", "unix:/run/imipd/lmtp.sock"),
-        description="Where to listen for LMTP, one place or a list. The unix socket is the one that imipc uses.",
+        description="Where to listen for LMTP, one place or a list.",
         examples=["127.0.0.1:2424"],
     )
     unknown_recipients: Literal["reject", "accept"] = Field(
@@ -83,7 +83,7 @@ class Limits(Section):
     mail: Size = Field(25 * 2**20, description="Size of a mail.", examples=["25 MiB"])
     calendar_part: Size = Field(2**20, description="Size of one calendar part, decoded.", examples=["1 MiB"])
     components: Positive = Field(2000, description="Components in one calendar part.", examples=[2000])
-    attendees: Positive = Field(1000, description="Attendees in one calendar part.", examples=[1000])
+    attendees: Positive = Field(1000, description="Attendees of one component.", examples=[1000])
     mime_parts: Positive = Field(200, description="MIME parts in one mail.", examples=[200])
     mime_depth: Positive = Field(30, description="MIME parts within each other.", examples=[30])
 

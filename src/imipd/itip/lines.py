@@ -158,9 +158,9 @@ class Component:
         return tuple(line for line in self.lines if line.name == name)
 
     def one(self, name: str) -> Line | None:
-        """Return the line with this name or None. Raises MalformedError where there are several."""
+        """Return the line with this name or None. Raises MalformedError where several say different things."""
         found = self.all(name)
-        if len(found) > 1:
+        if len({line.key for line in found}) > 1:  # Yahoo says STATUS:CONFIRMED twice
             raise MalformedError(f"{self.name}: {name} stands there {len(found)} times")
         return found[0] if found else None
 

@@ -219,13 +219,15 @@ def component(name: str, content: Iterable[Line | Component]) -> Component:
 
 
 def refolded(original: Component) -> Component:
-    """Return a copy with every line folded anew with CRLF; lines that cannot be read are left out."""
+    """Return a copy with every line folded anew with CRLF, without lines that cannot be read or repeat another."""
     content: list[Line | Component] = []
+    seen: set[str] = set()
     for item in original.content:
         if isinstance(item, Component):
             content.append(refolded(item))
-        elif item.name:
+        elif item.name and item.text not in seen:
             content.append(of_text(item.text))
+            seen.add(item.text)
     return component(original.name, content)
 
 

@@ -6,7 +6,7 @@ meetings of the next. Definitions are therefore read by dateutil, which keeps no
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import count
@@ -16,6 +16,7 @@ from dateutil.tz import tzical
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from .lines import Component, Line, MalformedError, component, written
+from .vtimezone import changes, generated, offset_at
 
 MAX_OBSERVANCES = 200
 _OBSERVANCE = ("DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME", "RRULE", "RDATE")
@@ -69,7 +70,7 @@ class Zones:
             return self._defined[tzid]
         zone = named(tzid)
         # One that cannot be read is better than none: no line that we had to read uses it.
-        return self._defined.get(tzid) if zone is None else _generated(zone, tzid, first.year)
+        return self._defined.get(tzid) if zone is None else generated(zone, tzid, first.year)
 
     def agrees(self, other: "Zones", mine: str, theirs: str, year: int) -> bool:
         """Return whether two TZIDs, each in its own calendar, have the same offsets throughout `year` and the next."""
@@ -104,7 +105,7 @@ def _are_equal(one: Component, other: Component) -> bool:
 def _offsets(zone: tzinfo, year: int) -> list[tuple[datetime, timedelta | None]]:
     """Return the offset at the begin of `year`, and what it changes to until the end of the next."""
     start = datetime(year, 1, 1, tzinfo=UTC)
-    return [(at, _offset_at(at, zone)) for at in (start, *_changes(zone, start, year + 2))]
+    return [(at, offset_at(at, zone)) for at in (start, *changes(zone, start, year + 2))]
 
 
 def definitions(calendar: Component) -> Mapping[str, Component]:
@@ -159,62 +160,6 @@ def _plain(zone: Component) -> str:
     rows = [f"BEGIN:{zone.name}", *(line.text for line in zone.lines)]
     rows += [_plain(part) for part in zone.components]
     return "\n".join([*rows, f"END:{zone.name}"])
-
-
-@lru_cache(maxsize=64)
-def _generated(zone: ZoneInfo, tzid: str, year: int) -> Component:
-    """Return a VTIMEZONE with every change of offset from `year` on, for ten years and at least to 2038.
-
-    icalendar 7.3.0 lets summer time begin an hour late: an onset is told on the clock that it ends (RFC 5545 §3.6.5).
-    """
-    start = datetime(max(year - 1, 1), 12, 31, tzinfo=UTC)
-    onsets: dict[tuple[timedelta, timedelta, str], list[datetime]] = {}
-    for at in (start, *_changes(zone, start, max(year + 11, 2038))):
-        before, after = (at - timedelta(seconds=1)).astimezone(zone), at.astimezone(zone)
-        was, is_now = before.utcoffset() or timedelta(), after.utcoffset() or timedelta()
-        kind = is_now if at == start else was, is_now, _kind(after)
-        onsets.setdefault(kind, []).append((at + kind[0]).replace(tzinfo=None))
-    named_so = written("TZID", tzid)
-    return component("VTIMEZONE", [named_so, *(_observance(*kind, times) for kind, times in onsets.items())])
-
-
-def _changes(zone: tzinfo, start: datetime, last: int) -> Iterator[datetime]:
-    """Yield each moment, in UTC, at which the offset changes; no zone changes it twice within a week."""
-    week, offset = timedelta(days=7), _offset_at(start, zone)
-    while start.year < last:
-        later = _offset_at(start + week, zone)
-        if later != offset:
-            yield _change_between(start, start + week, zone)
-        start, offset = start + week, later
-
-
-def _change_between(early: datetime, late: datetime, zone: tzinfo) -> datetime:
-    before = _offset_at(early, zone)
-    while late - early > timedelta(seconds=1):
-        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
-        early, late = (middle, late) if _offset_at(middle, zone) == before else (early, middle)
-    return late
-
-
-def _offset_at(at: datetime, zone: tzinfo) -> timedelta | None:
-    return at.astimezone(zone).utcoffset()
-
-
-def _kind(local: datetime) -> str:
-    return "DAYLIGHT" if local.dst() else "STANDARD"
-
-
-def _observance(was: timedelta, is_now: timedelta, kind: str, onsets: list[datetime]) -> Component:
-    first, *others = (f"{at:%Y%m%dT%H%M%S}" for at in onsets)
-    rows = [("DTSTART", first), ("TZOFFSETFROM", _offset(was)), ("TZOFFSETTO", _offset(is_now))]
-    rows += [("RDATE", ",".join(others))] if others else []
-    return component(kind, [written(name, value) for name, value in rows])
-
-
-def _offset(offset: timedelta) -> str:
-    seconds = abs(int(offset.total_seconds()))
-    text = f"{'-' if offset < timedelta() else '+'}{seconds // 3600:02}{seconds // 60 % 60:02}"
-    return f"{text}{seconds % 60:02}" if seconds % 60 else text
 
 
 def tzids(parts: Iterable[Component]) -> set[str]:

@@ -83,10 +83,14 @@ def test_a_name_in_the_disposition() -> None:
         ('METHOD="Reply"', "REPLY"),
         ("method*=us-ascii'en'C%41NCEL", "CANCEL"),
         ("method*0=COUN; method*1=TER", "COUNTER"),
+        ("method*=utf-8''ADD; method*0=REPLY", None),
+        ("method*=unknown-8bit''ADD", "ADD"),
+        ("method*=us-ascii", "US-ASCII"),
         ("method=REQUEST (a comment); x=y", "REQUEST"),
-        ('method="RE\\QUEST"', "REQUEST"),
         ('x="a;method=REPLY"; method=ADD', "ADD"),
         ("method=ADD; method=REPLY", "ADD"),
+        ("x=y; " * 98 + "method=ADD", "ADD"),
+        ("x=y; " * 99 + "method=ADD", None),
         ('method=""', None),
         ("charset=utf-8", None),
     ],
@@ -125,7 +129,10 @@ CALENDAR_MAIL = multipart("mixed", TEXT, mime(REQUEST), boundary="inner", From="
         ("forwarded-as-attachment", mime("message/rfc822", mime(REQUEST))),
         ("forwarded-as-attachment", multipart("mixed", mime("message/rfc822", mime("application/ms-tnef", b"x")))),
         ("no-calendar-part", multipart("mixed", mime("message/rfc822", mime("text/plain", b"calendar.ics")))),
+        ("forwarded-as-attachment", mime("message/partial; number=1", mime(REQUEST))),
         ("bounce", multipart("report", TEXT, mime("message/rfc822", CALENDAR_MAIL))),
+        ("bounce", multipart("report", mime("message/delivery-status", b"X: y\r\n\r\n" * 300), mime(REQUEST))),
+        ("forwarded-as-attachment", mime("message/rfc822", multipart("report", mime(REQUEST)))),
         ("bounce", multipart("report", TEXT, mime(REQUEST))),
         ("bounce", multipart("report", mime("message/rfc822", CALENDAR_MAIL))),
         ("encrypted", mime("application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m", b"x")),
@@ -151,6 +158,7 @@ def test_obstacles(obstacle: str, mail: bytes) -> None:
         multipart("mixed", mime(REQUEST), mime("application/ms-tnef; name=winmail.dat", b"x")),
         mime(REQUEST, Auto_Submitted="auto-generated", Precedence="bulk", List_Id="<x.example.org>"),
         multipart("mixed", multipart("alternative", mime(REQUEST), boundary="a b")),
+        multipart("digest", *[mime("message/rfc822", TEXT)] * 150, mime(REQUEST)),
         multipart("mixed", multipart("alternative", mime(REQUEST), boundary="a b"), boundary="Boundary_(ID_1)"),
     ],
 )
@@ -167,15 +175,19 @@ def test_only_the_outer_calendar_counts() -> None:
 
 
 def test_unclosed_multiparts() -> None:
-    """An outer boundary ends the inner multipart; the end of the mail ends all."""
+    """An outer boundary ends the inner multipart; the end of the mail ends all, as if it were a boundary."""
     inner = multipart("alternative", mime(REQUEST), boundary="inner").partition(b"\r\n--inner--")[0]
     mail = multipart("mixed", inner, mime(REQUEST)).partition(b"\r\n--b--")[0]
-    assert [part.body for part in read(mail).parts] == [CALENDAR, CALENDAR]
+    assert [part.body for part in read(mail).parts] == [CALENDAR, CALENDAR.removesuffix(b"\r\n")]
 
 
 def test_parts_without_an_empty_line() -> None:
     """A cut header does not take the next part's fields."""
-    mail = b"Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\nContent-Type: text/calendar\n\n" + CALENDAR
+    mail = (
+        b"Content-Type: multipart/mixed; boundary=b\n\n--b\n--b\nContent-Type: text/calendar\n\n"
+        + CALENDAR
+        + b"\n--b--"
+    )
     assert [part.body for part in read(mail).parts] == [CALENDAR]
     assert [part.body for part in read(mail.replace(b"--b\n--b", b"--b\nX: y\n--b")).parts] == [CALENDAR]
 

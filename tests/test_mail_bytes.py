@@ -1,6 +1,7 @@
 """A calendar's bytes: transfer encodings and charsets (rules.md G7)."""
 
 import codecs
+import encodings
 from base64 import b64encode, encodebytes
 from binascii import b2a_qp, b2a_uu
 
@@ -35,6 +36,7 @@ def uu(raw: bytes) -> bytes:
         ("x-unknown", CALENDAR),
         ("base64", encodebytes(CALENDAR)),
         ("BASE64 (a comment)", b64encode(CALENDAR)),
+        ("\r\n\tbase64 ", b64encode(CALENDAR)),
         ("base64", b64encode(CALENDAR).rstrip(b"=")),
         ("base64", b" !" + b64encode(CALENDAR) + b"\r\n_____\r\nA list's footer"),
         ("Quoted-Printable", b2a_qp(CALENDAR, istext=False)),
@@ -65,9 +67,9 @@ def test_broken_transfer_encodings(encoding: str, broken: bytes) -> None:
         (codecs.BOM_UTF8 + UMLAUT.encode(), "utf-8", UMLAUT),
         (UMLAUT.encode("utf-16"), "utf-16", UMLAUT),
         (UMLAUT.encode("utf-16"), "utf-8", UMLAUT),
-        (UMLAUT.encode("utf-16-le"), "", UMLAUT),
+        (UMLAUT.encode("utf-16-le"), "utf-16-le", UMLAUT),
+        ("SUMMARY:x".encode("utf-16-be"), "UTF-16BE", "SUMMARY:x"),
         (codecs.BOM_UTF16_BE + UMLAUT.encode("utf-16-be"), "", UMLAUT),
-        (UMLAUT.encode("utf-16-be"), "utf-16", UMLAUT),
         (UMLAUT.encode("cp1252"), "Windows-1252", UMLAUT),
         (LATIN.encode("latin-1"), "iso-8859-1", LATIN),
         (LATIN.encode("latin-1"), "", LATIN),
@@ -102,14 +104,23 @@ def test_what_is_no_charset(charset: str) -> None:
     assert body(LATIN.encode("latin-1"), charset).decode() == LATIN
 
 
+def test_names_of_strangers_are_not_kept() -> None:
+    """The library remembers every charset that it did not find, so it is asked for none that it does not have."""
+    known = len(encodings._cache)
+    name = "Content-Type: text/plain; name*=x-of-a-stranger''a.ics; x=\"=?x-another?q?x?=\"\r\n\r\n"
+    assert read(name.encode() + LATIN.encode("latin-1")).parts
+    assert body(LATIN.encode("latin-1"), "x-yet-another").decode() == LATIN
+    assert len(encodings._cache) == known
+
+
 def test_no_escapes_are_resolved() -> None:
     """Python's own escapes are no charset of a mail."""
     assert body(b"SUMMARY:\\u0041\xfc", "unicode_escape").decode() == "SUMMARY:\\u0041\xfc"
 
 
 def test_a_charset_that_does_not_fit() -> None:
-    """Half a UTF-16 character is replaced, NUL stays: the calendar is malformed, not the mail."""
-    assert body(b"\xff\xfeB\0E\0G").decode().startswith("BE")
+    """Half a UTF-16 character and NUL are Latin-1 as well: the calendar is malformed, not the mail."""
+    assert body(b"\xff\xfeB\0E\0G").decode() == "ÿþB\0E\0G"
     assert body(b"BEGIN\0:\xff", "utf-8") == b"BEGIN\0:\xc3\xbf"
 
 

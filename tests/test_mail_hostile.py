@@ -1,5 +1,6 @@
 """Any bytes give a Mail, and soon. The bound is generous: each takes a second on a busy machine, most a few ms."""
 
+from base64 import encodebytes
 from pathlib import Path
 from time import perf_counter
 
@@ -21,12 +22,28 @@ def nested(depth: int, body: bytes) -> bytes:
     return b"".join(line % (at, at) for at in range(depth)) + body
 
 
+BOUNDARY = b"Content-Type: multipart/mixed; boundary=%04d" + b"-" * 16_000 + b"\r\n\r\nx\r\n"
 HOSTILE = {
     "junk": (bytes(range(256)) * (10 * MIB // 256) + b".ics", "too-large"),
     "junk in a part": (multipart("mixed", mime(REQUEST, b"\0\xff\n" * (3 * MIB))), "too-large"),
-    "empty lines": (b".ics\n" + b"\n" * (10 * MIB), "no-calendar-part"),
+    "empty lines": (b".ics\n" + b"\n" * (10 * MIB), "too-large"),
+    "a million empty lines": (b".ics\n" + b"\n" * MIB, "no-calendar-part"),
+    "empty lines, 29 deep": (nested(29, END + b"\n" * (25 * MIB - 5000)), "too-large"),
+    "a long attachment": (multipart("mixed", END, mime("a/b", encodebytes(b"x" * (18 * MIB)))), None),
+    "a long attachment, forwarded": (
+        multipart(
+            "mixed", END, mime("message/rfc822", multipart("related", mime("a/b", encodebytes(b"x" * 18 * MIB))))
+        ),
+        None,
+    ),
+    "a long header in a part": (multipart("mixed", END, b"a:\n" * (8 * MIB)), "too-large"),
+    "delivery status": (multipart("report", mime("message/delivery-status", b"\n" * (8 * MIB)), END), "too-large"),
+    "long boundaries": (multipart("mixed", *[BOUNDARY % at for at in range(190)], END), None),
+    "many bad parameters": (multipart("mixed", *[mime('a/b; name="' + ";" * 16_000)] * 190), "no-calendar-part"),
+    "many deliveries": ((b"Delivered-To: " + b"(x)" * 300 + b"a@b\r\n") * 1000 + END, None),
     "50,000 parts": (multipart("mixed", *[END] * 50_000), "too-large"),
-    "lines like boundaries": (multipart("mixed", END, b"--a\n" * (2 * MIB)), None),
+    "lines like boundaries": (multipart("mixed", END, b"--a\n" * (2 * MIB)), "too-large"),
+    "fewer lines like boundaries": (multipart("mixed", END, b"--a\n" * (MIB // 2)), None),
     "1000 multiparts deep": (nested(1000, END), "too-large"),
     "29 deep, long": (nested(29, END + b"\n--a" * (2 * MIB)), "too-large"),
     "the same boundary inside": (multipart("mixed", *[multipart("mixed", END)] * 50), None),
@@ -48,11 +65,18 @@ HOSTILE = {
     "unclosed comments": (b"From: " + b"(" * 60_000 + b"\r\n" + END, None),
     "short comments": (b"From: " + b"(x)" * 5000 + b"a@b\r\n" + END, None),
     "spaces in From": (b"From: a" + b" " * 16_000 + b"b\r\n" + END, None),
+    "groups in From": (b"From: " + b"a:" * 490 + b"\r\n" + END, None),
     "backslashes in From": (b'From: "' + b"\\" * 16_000 + b"\r\n" + END, None),
     "calendar in base64, broken": (mime(REQUEST, b"=A" * MIB, Content_Transfer_Encoding="base64"), None),
+    "more uuencode": (
+        mime(REQUEST, b"begin 644 x\n" + b"M\n" * 1_900_000, Content_Transfer_Encoding="uue"),
+        "too-large",
+    ),
     "uuencode": (mime(REQUEST, b"begin 644 x\n" + b"M\n" * 400_000, Content_Transfer_Encoding="uue"), "too-large"),
     "punycode": (mime("text/calendar; charset=punycode", b"\xfc-" * (MIB // 2)), None),
-    "nul and CR": (b"\r\0\r\r" + END.replace(b"\r\n", b"\r"), None),
+    "nul and CR": (b"\r\0\r\r" + END.replace(b"\r\n", b"\r"), "no-calendar-part"),
+    "CR in a part": (multipart("mixed", END, b"\r" * (10 * MIB)), "too-large"),
+    "CR": (END.replace(b"\r\n", b"\r"), None),
 }
 
 

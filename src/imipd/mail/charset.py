@@ -1,37 +1,35 @@
-"""Bytes to text (rules.md G7): UTF-8 where it is valid, else as declared, else Latin-1.
-
-A declared charset comes from a stranger, and not every codec of Python is one: some unpack, some are slow.
-"""
+"""Bytes to text (rules.md G7): UTF-8 where it is valid, else as declared, else Latin-1."""
 
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from encodings import normalize_encoding
+from encodings.aliases import aliases
 
-_KNOWN = re.compile(
-    r"(x-|cs)?(us-?ascii|ascii|utf-?8|utf-?16|utf-?32|iso-?|latin|windows-?|cp-?\d|koi8|gb|big5|shift|sjis|ms|euc"
-    r"|hz|mac|tis|ks_c)[a-z0-9_.:-]{0,24}",
-    re.IGNORECASE,
-)
+_KNOWN = {*aliases, *aliases.values(), "koi8_u"}
+"""The charsets of the library. It also has codecs that are none (punycode takes quadratic time), and keeps
+every unknown name that it is asked for, which a stranger could make it do for ever."""
 _FOLD = re.compile(rb"\r?\n[ \t]")
-_STATEFUL = b"\x1b"
-"""ISO-2022-JP is valid UTF-8 byte for byte; its escapes, which no iCalendar text may hold, give it away."""
+_NOT_UTF8 = re.compile(rb"[\0\x1b]")
+"""UTF-16 and ISO-2022-JP may be valid UTF-8 byte for byte; these, which no iCalendar text holds, tell."""
 
 
 def utf8(body: bytes, charset: str) -> bytes:
     """Return a calendar as UTF-8; what is UTF-8 already stays as it is, without its byte order mark."""
-    wide = _utf16(body)
-    if wide:
-        return body.decode(wide, "replace").removeprefix("\ufeff").encode("utf-8")
-    body = body.removeprefix(b"\xef\xbb\xbf")
+    if body.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):
+        charset = "utf-16"
+    body = body.removeprefix(BOM_UTF8)
     # Validity is judged unfolded: a fold may cut a character in two (RFC 5545 §3.1).
-    if _STATEFUL not in body and _is_utf8(_FOLD.sub(b"", body)):
+    if not _NOT_UTF8.search(body) and _is_utf8(_FOLD.sub(b"", body)):
         return body
     return decoded(body, charset).encode("utf-8")
 
 
-def decoded(text: bytes, charset: str) -> str:
+def decoded(text: bytes, charset: str = "") -> str:
     """Return `text` by its declared charset if that is one, else as UTF-8, else as Latin-1."""
-    for name in (charset.strip() if _KNOWN.fullmatch(charset.strip()) else "utf-8", "utf-8"):
+    name = normalize_encoding(charset.strip()).lower()
+    for codec in (name if name in _KNOWN else "utf-8", "utf-8"):
         try:
-            return text.decode(name)
+            return text.decode(codec)
         except (LookupError, ValueError):
             continue
     return text.decode("latin-1")
@@ -43,11 +41,3 @@ def _is_utf8(text: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _utf16(body: bytes) -> str:
-    """Return the UTF-16 that `body` is in, by its mark or by the zeros of its first letter, or ""."""
-    if body[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    little, big = body[:1].isalpha() and body[1:2] == b"\0", body[:1] == b"\0" and body[1:2].isalpha()
-    return "utf-16-le" if little else "utf-16-be" if big else ""

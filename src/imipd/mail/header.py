@@ -1,82 +1,67 @@
-"""Header fields of a mail or of a MIME part, as bytes (RFC 5322 §2.2).
-
-Only the fields that are asked for are looked at, in one pass over the header, so that neither a long field
-nor a million short ones cost anything.
-"""
+"""What the header of a mail says (RFC 5322 §3.6), read by the library apart from the body."""
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from email.message import Message
+from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
+
+from .field import TextPolicy
+from .library import readable
+from .mailbox import only_address
 
 HEAD = 2**20
 """Bytes of a header that are read."""
-_EMPTY = re.compile(rb"\r?\n|(?=--)")
-_END = re.compile(rb"\n\r*\n|\n--")
+_END = re.compile(rb"\n\r?\n")
+_TRACES = 10
+"""Fields for one delivery each that are read: a mail seldom has been delivered so often."""
 
 
-def split(raw: bytes, start: int = 0) -> tuple[bytes, int]:
-    """Return the header that begins at `start`, at most HEAD bytes of it, and where its body begins.
+class Header:
+    """The header of a mail; of its fields only those that are asked for are decoded."""
 
-    A header also ends where a boundary line stands, because a cut part has no empty line.
-    """
-    if found := _EMPTY.match(raw, start):
-        return b"", found.end()
-    found = _END.search(raw, start, start + HEAD)
-    if not found:
-        return raw[start : start + HEAD], min(start + HEAD, len(raw))
-    return raw[start : found.start()], found.start() + 1 if found[0] == b"\n--" else found.end()
+    def __init__(self, raw: bytes) -> None:
+        """Read the header of `raw`, at most HEAD bytes of it."""
+        found = _END.search(raw, 0, HEAD)
+        head = raw[: found.start() + 1] if found else raw[:HEAD]
+        self.overlong = len(head) == HEAD
+        self._fields: Message = BytesParser(policy=TextPolicy()).parsebytes(head, headersonly=True)
+        # A bare CR, or a line that is no field, is read by some as a second From, by others not (RFC 5322 §2.2, §2.3).
+        self._ambiguous = bool(self._fields.defects) or head.count(b"\r") != head.count(b"\r\n")
 
+    def line(self, name: str) -> str:
+        """Return a field as one printable line, at most as long as a line may be (RFC 5322 §2.1.1)."""
+        return "".join(c for c in self._fields.get(name, "")[:998] if c.isprintable()).strip()
 
-def fields(head: bytes, names: Iterable[str]) -> list[tuple[str, bytes]]:
-    """Return the fields of `head` among `names` in their order: name in lower case, value unfolded.
+    def date(self) -> datetime | None:
+        """Return the time of the mail in UTC, None where it cannot be read."""
+        return readable(None, _in_utc, self.line("Date"))
 
-    A bare CR ends a line here: some readers take it so, and a second From must not hide behind one.
-    """
-    lines = head.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    found = _field(tuple(sorted(names))).findall(lines)
-    return [(name.decode("ascii").lower(), value.replace(b"\n", b"").strip()) for name, value in found]
+    def only_address(self, name: str) -> str | None:
+        """Return the address of a field that is there once and holds one address (RFC 5322 §3.6)."""
+        values = self._fields.get_all(name, [])
+        return only_address(values[0]) if len(values) == 1 and not self._ambiguous else None
 
+    def recipients(self) -> tuple[str, ...]:
+        """Return whose mail this is, as far as its header tells; an MTA puts the last delivery first."""
+        values = [value for name in ("Delivered-To", "X-Original-To") for value in self._fields.get_all(name, [])]
+        found = [only_address(value) for value in values[:_TRACES]] or [self.only_address("To")]
+        return tuple(dict.fromkeys(address for address in found if address))
 
-@lru_cache(maxsize=32)
-def _field(names: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Return the expression for a field of one of these names, with its folded lines."""
-    either = b"|".join(re.escape(name.encode("ascii", "replace")) for name in names)
-    return re.compile(rb"(?im)^(" + either + rb")[ \t]*:(.*(?:\n[ \t].*)*)")
+    def flagged(self, marks: Iterable[str]) -> str:
+        """Return the first of `marks` (``Name: value``) that a field carries, or "" (rules.md G4).
 
-
-def text(value: bytes) -> str:
-    """Return a field's value as text: UTF-8 (RFC 6532), else Latin-1, which is never wrong."""
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError:
-        return value.decode("latin-1")
-
-
-def printable(value: bytes) -> str:
-    """Return a field's value as one printable line, at most as long as a line may be (RFC 5322 §2.1.1)."""
-    return "".join(c for c in text(value[:998]) if c.isprintable())
-
-
-def date(value: bytes) -> datetime | None:
-    """Return the time of a Date field in UTC, None where it cannot be read."""
-    try:
-        read = parsedate_to_datetime(printable(value[:128]))
-        return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
+        The field's value must begin with the mark's as a word: ``X-Spam-Status: Yes`` is met by ``Yes, score=9``.
+        """
+        for mark in marks:
+            name, _, value = mark.partition(":")
+            begins = re.compile(re.escape(value.strip()) + r"(?!\w)" if value else "", re.IGNORECASE)
+            if any(begins.match(said) for said in self._fields.get_all(name.strip(), [])):
+                return mark
+        return ""
 
 
-def flagged(found: Iterable[tuple[str, bytes]], marks: Iterable[str]) -> str:
-    """Return the first of `marks` (``Name: value``) that a field carries, or "" (rules.md G4).
-
-    The field's value must begin with the mark's as a word: ``X-Spam-Status: Yes`` is met by ``Yes, score=9``.
-    """
-    seen = list(found)
-    for mark in marks:
-        name, _, value = mark.partition(":")
-        begins = re.compile(re.escape(value.strip()) + r"(?!\w)" if value else "", re.IGNORECASE)
-        if any(field == name.strip().lower() and begins.match(text(said)) for field, said in seen):
-            return mark
-    return ""
+def _in_utc(value: str) -> datetime:
+    read = parsedate_to_datetime(value)
+    return read.replace(tzinfo=read.tzinfo or UTC).astimezone(UTC)

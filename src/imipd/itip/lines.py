@@ -14,6 +14,11 @@ from icalendar.parser import Contentline, Parameters
 from .decision import Reason
 
 MAX_DEPTH = 8
+ONCE = frozenset(
+    "UID DTSTAMP DTSTART DTEND DUE DURATION RECURRENCE-ID SEQUENCE STATUS ORGANIZER SUMMARY DESCRIPTION LOCATION GEO "
+    "CLASS CREATED LAST-MODIFIED PRIORITY TRANSP URL COMPLETED PERCENT-COMPLETE METHOD PRODID VERSION CALSCALE".split()
+)
+"""Properties that must not stand there twice (RFC 5545 §3.6, §3.6.1, §3.6.2)."""
 LONGEST_ROW = 75
 _CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
@@ -219,15 +224,15 @@ def component(name: str, content: Iterable[Line | Component]) -> Component:
 
 
 def refolded(original: Component) -> Component:
-    """Return a copy with every line folded anew with CRLF, without lines that cannot be read or repeat another."""
+    """Return a copy with every line folded anew with CRLF, without those that cannot be read or are said again."""
     content: list[Line | Component] = []
-    seen: set[str] = set()
+    said: set[str] = set()
     for item in original.content:
         if isinstance(item, Component):
             content.append(refolded(item))
-        elif item.name and item.text not in seen:
+        elif item.name and item.text not in said:
             content.append(of_text(item.text))
-            seen.add(item.text)
+            said |= {item.text} if item.name in ONCE else set()
     return component(original.name, content)
 
 

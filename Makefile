@@ -3,6 +3,8 @@ PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION = ignore
 
+PYTEST ?= -n auto
+
 # What the end-to-end tests run beside us.
 E2E_PACKAGES = postgresql
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
@@ -27,7 +29,7 @@ e2e: .venv/ready .venv-servers/ready
 	if [ -n "$$missing" ]; then \
 	  $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
-	.venv/bin/pytest -m e2e $(PYTEST)
+	.venv/bin/pytest -m e2e
 
 lock:
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --extra postgresql -o requirements.lock

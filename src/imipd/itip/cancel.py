@@ -3,9 +3,11 @@
 Called off is what the message names and nothing else; what a policy of `mark` keeps says STATUS:CANCELLED.
 """
 
+from collections.abc import Sequence
+
 from imipd.memory import Tombstone
 
-from . import instance, moment, recurrence, revision, truncation
+from . import instance, moment, recurrence, revision, series, truncation
 from .decision import Decision, Error, NoAction, Reason
 from .draft import MASTER, Draft, Target
 from .instance import Instance
@@ -20,13 +22,13 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
         return _unknown(message, context)
     draft = Draft(stored, context)
     excluded: dict[str, Moment] = {}
-    for item in sorted(message.content.instances, key=lambda item: item.recurrence_id is not None):
+    for item in message.content.instances:
         if item.recurrence_id is None:
             _cancel_whole(item, draft)
-        elif item.this_and_future:
-            _cancel_future(item, draft)
-        else:
+    for item in message.content.overrides:
+        if not item.this_and_future:
             _cancel_one(item, draft, excluded)
+    _cancel_futures([item for item in message.content.overrides if item.this_and_future], draft)
     if excluded:
         _exclude(excluded, draft)
     return draft.findings.conclude(stored, draft.calendar() if draft.items else None)
@@ -126,12 +128,7 @@ def _stamp(item: Instance, target: Target, part: Component, draft: Draft) -> Non
 
 def _exclude(excluded: dict[str, Moment], draft: Draft) -> None:
     """Give the master an EXDATE for each instance that went; the object goes with its last instance (C4, C3)."""
-    master = draft.master
-    start = master.component.one("DTSTART") if master else None
-    if master is not None and master.start is not None and start is not None:
-        moments = [moment.in_form_of(at, master.start) for at in excluded.values()]
-        lines = [moment.line_like("EXDATE", at, start) for at in moments]
-        master = draft.put(MASTER, master.component.append(lines))
+    master = series.exclude(excluded.values(), draft)
     if draft.overrides or (master is not None and recurrence.has_instances(master)):
         return
     last = max(draft.findings.tombstones, key=lambda stone: stone.sequence)
@@ -148,34 +145,41 @@ def _tombstone(item: Instance, label: str, draft: Draft) -> Tombstone:
     return Tombstone(organizer.address if organizer else "", label, sequence, item.dtstamp)
 
 
-def _cancel_future(item: Instance, draft: Draft) -> None:
-    """End the series before one instance (C5, RANGE=THISANDFUTURE)."""
-    if draft.master is None:
-        _cancel_side_by_side(item, draft)
-        return
-    first = truncation.first_of(item, draft.master, draft)
-    if isinstance(first, NoAction | Error):
-        draft.findings.refused.append(first)
-    elif draft.master.start is not None and moment.are_same(first, draft.master.start):
+def _cancel_futures(items: Sequence[Instance], draft: Draft) -> None:
+    """The earliest that applies ends the series for all the others (C5, RANGE=THISANDFUTURE)."""
+    for item in sorted(items, key=lambda item: item.label):
+        refused = _cancel_future(item, draft) if draft.master else _cancel_side_by_side(item, draft)
+        if refused is None:
+            return
+        draft.findings.refused.append(refused)
+
+
+def _cancel_future(item: Instance, draft: Draft) -> NoAction | Error | None:
+    """End the series before one instance; return why not."""
+    master = draft.master
+    first = truncation.first_of(item, draft)
+    if master is None or isinstance(first, NoAction | Error):
+        return first if isinstance(first, NoAction | Error) else NoAction(Reason.UNKNOWN_INSTANCE, item.label)
+    if draft.is_stale(item, MASTER):
+        return NoAction(Reason.STALE)
+    if master.start is not None and moment.are_same(first, master.start):
         _cancel_whole(item, draft)
-    elif draft.is_stale(item, MASTER):
-        draft.findings.refused.append(NoAction(Reason.STALE))
-    else:
-        draft.findings.reasons.append(Reason.TRUNCATED)
-        part = truncation.ended(draft.master, first, draft.stored.zones)
-        _stamp(item, Target(MASTER, draft.master), part, draft)
-        _cancel_from(item, first, draft)
+        return None
+    draft.findings.reasons.append(Reason.TRUNCATED)
+    _stamp(item, Target(MASTER, master), truncation.ended(master, first, draft.stored.zones), draft)
+    _cancel_from(item, first, draft)
+    return None
 
 
-def _cancel_side_by_side(item: Instance, draft: Draft) -> None:
+def _cancel_side_by_side(item: Instance, draft: Draft) -> NoAction | None:
     """Without a master there is no series to end: only instances of it, side by side."""
     first = item.recurrence_id
     if first is None or not any(truncation.is_from(held, first) for _, held in draft.overrides):
-        draft.findings.refused.append(NoAction(Reason.UNKNOWN_INSTANCE, item.label))
-    elif _cancel_from(item, first, draft):
-        draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)
-    else:
-        draft.findings.refused.append(NoAction(Reason.STALE))
+        return NoAction(Reason.UNKNOWN_INSTANCE, item.label)
+    if not _cancel_from(item, first, draft):
+        return NoAction(Reason.STALE)
+    draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)
+    return None
 
 
 def _cancel_from(item: Instance, first: Moment, draft: Draft) -> list[str]:

@@ -5,6 +5,7 @@ Every component that is not put here stays in its place, byte for byte (rule S3)
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from imipd.memory import Revision, Tombstone
 
@@ -66,6 +67,25 @@ def _told(refused: Iterable[NoAction | Error]) -> list[str]:
     return list(dict.fromkeys(rows))[:20]
 
 
+class Labels:
+    """The labels of overrides that stand side by side without a master, each known in the form that it has itself."""
+
+    def __init__(self) -> None:
+        self._forms: dict[int, tuple[Moment, dict[str, str]]] = {}
+
+    def add(self, label: str, recurrence_id: Moment) -> None:
+        """Know this instance by `label`."""
+        form = id(recurrence_id.tzinfo) if isinstance(recurrence_id, datetime) else 0
+        _, known = self._forms.setdefault(form, (recurrence_id, {}))
+        known.setdefault(moment.label(recurrence_id), label)
+
+    def of(self, asked: Moment) -> str | None:
+        """Return the label of the override of this instance (R7), None where there is none."""
+        forms = [(like, known) for like, known in self._forms.values() if moment.can_be(asked, like)]
+        found = (known.get(moment.label(moment.in_form_of(asked, like))) for like, known in forms)
+        return next((label for label in found if label), None)
+
+
 class Draft:
     """The instances of a stored object by label: the RECURRENCE-ID in the form of the series, empty for the master."""
 
@@ -75,11 +95,12 @@ class Draft:
         self.zones = incoming.before(stored.zones) if incoming else stored.zones
         self.findings = Findings()
         self.items: dict[str, Instance] = {}
+        self._labels = Labels()
         self._origin: dict[int, str] = {}
         for item in stored.instances:
             label = self.label(item.recurrence_id)
             if label not in self.items:  # of two overrides for one instance the second stays as it is
-                self.items[label] = item
+                self._hold(label, item)
                 self._origin[id(item.component)] = label
 
     @property
@@ -99,10 +120,7 @@ class Draft:
         master = self.master or self.stored.master
         if master is not None:
             return moment.label(recurrence.identified(master, recurrence_id))
-        held = ((label, item.recurrence_id) for label, item in self.items.items())
-        return next(
-            (label for label, at in held if at and moment.are_same(recurrence_id, at)), moment.label(recurrence_id)
-        )
+        return self._labels.of(recurrence_id) or moment.label(recurrence_id)
 
     def target(self, recurrence_id: Moment | None) -> Target | NoAction | Error:
         """Return the component that a message speaks of; an override that is not there yet is made from the master."""
@@ -127,8 +145,13 @@ class Draft:
 
     def put(self, label: str, part: Component) -> Instance:
         """Set what this instance says and return it read."""
-        self.items[label] = instance.read(part, self.zones)
+        self._hold(label, instance.read(part, self.zones))
         return self.items[label]
+
+    def _hold(self, label: str, item: Instance) -> None:
+        self.items[label] = item
+        if item.recurrence_id is not None:
+            self._labels.add(label, item.recurrence_id)
 
     def is_stale(self, item: Instance, label: str) -> bool:
         """Return whether a component of the Organizer's message is older than what was applied last there (V1)."""

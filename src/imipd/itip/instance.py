@@ -5,6 +5,7 @@ Everything a decision looks at is read here; past this door no line raises.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 
 from imipd.address import comparable
 
@@ -35,7 +36,7 @@ class Party:
         return frozenset(comparable(value) for value in self.line.values_of(name))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Instance:
     """A master (no `recurrence_id`) or an override, read."""
 
@@ -69,6 +70,22 @@ class Instance:
     def recurs(self) -> bool:
         """Whether it is the master of a series."""
         return bool(self.rules or self.rdates)
+
+    @cached_property
+    def excluded(self) -> frozenset[str]:
+        """The labels of EXDATEs, in the form of DTSTART."""
+        return self._labels(self.exdates)
+
+    @cached_property
+    def added(self) -> frozenset[str]:
+        """The labels of RDATEs, in the form of DTSTART."""
+        return self._labels(self.rdates)
+
+    def _labels(self, moments: tuple[Moment, ...]) -> frozenset[str]:
+        like = self.start
+        if like is None:
+            return frozenset()
+        return frozenset(moment.label(moment.in_form_of(at, like)) for at in moments if moment.can_be(at, like))
 
     def attendee(self, address: str) -> Party | None:
         """Return the ATTENDEE with this comparable address."""

@@ -128,9 +128,12 @@ def is_midnight(moment: Moment) -> bool:
 
 def are_same(one: Moment, other: Moment) -> bool:
     """Return whether two moments are the same, the first read in the form of the second; a DATE is midnight (R7)."""
-    if is_date(other) and not is_midnight(one):
-        return False
-    return label(in_form_of(one, other)) == label(other)
+    return can_be(one, other) and label(in_form_of(one, other)) == label(other)
+
+
+def can_be(one: Moment, other: Moment) -> bool:
+    """Return whether `one` can be said in the form of `other`: a time that is not midnight is no DATE (R7)."""
+    return not is_date(other) or is_midnight(one)
 
 
 def in_form_of(moment: Moment, like: Moment) -> Moment:

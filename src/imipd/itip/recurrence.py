@@ -57,11 +57,11 @@ def _nearest_day(master: Instance, asked: datetime) -> Moment | None:
 
 def is_excluded(master: Instance, recurrence_id: Moment) -> bool:
     """Return whether an EXDATE takes this instance out."""
-    return master.start is not None and _among(identified(master, recurrence_id), master.exdates, master.start)
+    return moment.label(identified(master, recurrence_id)) in master.excluded
 
 
 def _exists(master: Instance, asked: Moment) -> bool:
-    return master.start is not None and not _among(asked, master.exdates, master.start) and _has(master, asked)
+    return moment.label(asked) not in master.excluded and _has(master, asked)
 
 
 def _has(master: Instance, asked: Moment) -> bool:
@@ -69,14 +69,9 @@ def _has(master: Instance, asked: Moment) -> bool:
     start = master.start
     if start is None:
         return False
-    if moment.label(asked) == moment.label(start) or _among(asked, master.rdates, start):
+    if moment.label(asked) == moment.label(start) or moment.label(asked) in master.added:
         return True
     return any(item.askable and rule.contains(item, start, asked) for item in master.rules)
-
-
-def _among(asked: Moment, moments: tuple[Moment, ...], like: Moment) -> bool:
-    wanted = moment.in_form_of(asked, like)
-    return any(moment.are_same(item, wanted) for item in moments)
 
 
 def has_instances(master: Instance) -> bool:
@@ -84,9 +79,8 @@ def has_instances(master: Instance) -> bool:
     start = master.start
     if start is None or not is_askable(master):
         return True
-    excluded = {moment.label(moment.in_form_of(item, start)) for item in master.exdates}
-    first = [moment.label(moment.in_form_of(item, start)) for item in (start, *master.rdates)]
-    if any(item not in excluded for item in first):
+    excluded = master.excluded
+    if moment.label(start) not in excluded or master.added - excluded:
         return True
     # One instance more than there are exclusions is enough to know.
     asked = (rule.instances(item, start) for item in master.rules)

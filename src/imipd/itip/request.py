@@ -94,25 +94,31 @@ def _carried_out(content: CalendarObject, stored: CalendarObject, context: Conte
         return draft
     if master is not None:
         draft.findings.refused.append(NoAction(Reason.STALE, "a later version was applied"))  # V1
-    for item in content.overrides:
-        _change_instance(item, draft)
+    _change_instances(content, draft)
     return draft
 
 
-def _change_instance(item: Instance, draft: Draft) -> None:
-    """Replace or add one instance; everything else stays untouched (Q5)."""
-    item, master = series.in_form(item, draft), draft.master
+def _change_instances(content: CalendarObject, draft: Draft) -> None:
+    """Replace or add instances; everything else stays untouched (Q5)."""
+    items = [series.in_form(item, draft) for item in content.overrides]
+    applied = [item for item in items if not _is_refused(item, draft)]
+    series.include([item.recurrence_id for item in applied if item.recurrence_id], draft)
+    for item in applied:
+        label, master = draft.label(item.recurrence_id), draft.master
+        if master is not None and label not in draft.items and not _exists(master, item):
+            draft.findings.notes.append(f"series may be outdated: it has no instance {label}")
+        series.put_instance(item, label, draft)
+
+
+def _is_refused(item: Instance, draft: Draft) -> bool:
     label = draft.label(item.recurrence_id)
     if draft.is_stale(item, label):
         draft.findings.refused.append(NoAction(Reason.STALE, label))
-        return
+        return True
     if _is_deleted(item, label, draft):
         draft.findings.refused.append(NoAction(Reason.DELETED_HERE, label))
-        return
-    series.include(item.recurrence_id, draft)
-    if master is not None and label not in draft.items and not _exists(master, item):
-        draft.findings.notes.append(f"series may be outdated: it has no instance {label}")
-    series.put_instance(item, label, draft)
+        return True
+    return False
 
 
 def _is_deleted(item: Instance, label: str, draft: Draft) -> bool:

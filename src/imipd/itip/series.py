@@ -1,5 +1,7 @@
 """A new version of a whole series: what of the stored overrides and exclusions outlives it (rules Q3, Q4)."""
 
+from collections.abc import Iterable
+
 from imipd.memory import Revision, Tombstone
 
 from . import instance, merge, moment, recurrence, revision
@@ -27,8 +29,7 @@ def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
             draft.items[label] = held
         else:
             _put(item, label, held or old, draft)
-    for label, held in kept.items():
-        _outlive(label, held, master, old, draft)
+    include([at for label, held in kept.items() for at in _outlive(label, held, master, old, draft)], draft)
     if old is not None and excluded:
         _keep_exclusions(excluded, old, draft)
     bury(draft)
@@ -69,19 +70,22 @@ def put_instance(item: Instance, label: str, draft: Draft) -> None:
     _put(item, label, draft.items.get(label) or draft.master, draft)
 
 
-def _outlive(label: str, held: Instance, master: Instance, old: Instance | None, draft: Draft) -> None:
-    """Keep a stored override that the message does not bring, where it is newer or differs in what is mine (Q4)."""
-    new = draft.items[MASTER]
-    if draft.is_older(master, held, label):
-        excluded = held.recurrence_id is not None and recurrence.is_excluded(new, held.recurrence_id)
-        if not (excluded and held.status == "CANCELLED"):
-            draft.items[label] = held
-            include(held.recurrence_id, draft)
-        return
+def _outlive(label: str, held: Instance, master: Instance, old: Instance | None, draft: Draft) -> list[Moment]:
+    """Keep a stored override that the message does not bring, where it is newer or differs in what is mine (Q4).
+
+    Returns the instance that no EXDATE may take out then.
+    """
+    new, asked = draft.items[MASTER], held.recurrence_id
+    if asked is not None and draft.is_older(master, held, label):
+        if recurrence.is_excluded(new, asked) and held.status == "CANCELLED":
+            return []
+        draft.items[label] = held
+        return [asked]
     found = _still_there(held, old, new, draft)
     if found is not None:
         derived = instance.read(recurrence.derived(new, found), draft.zones)
         draft.put(label, merge.rebased(derived, held, master, draft.context))
+    return []
 
 
 def _still_there(held: Instance, old: Instance | None, new: Instance, draft: Draft) -> Moment | None:
@@ -92,27 +96,30 @@ def _still_there(held: Instance, old: Instance | None, new: Instance, draft: Dra
     return recurrence.locate(new, asked) if merge.differs_in_mine_alone(held, was, draft.context) else None
 
 
-def include(asked: Moment | None, draft: Draft) -> None:
-    """Take the EXDATE of one instance out of the master."""
+def include(asked: Iterable[Moment], draft: Draft) -> None:
+    """Take the EXDATEs of these instances out of the master."""
     master = draft.master
-    if asked is None or master is None or master.start is None or not recurrence.is_excluded(master, asked):
+    if master is None or master.start is None:
         return
-    wanted = moment.in_form_of(asked, master.start)
+    excluded = [at for at in asked if recurrence.is_excluded(master, at)]
+    wanted = {moment.label(recurrence.identified(master, at)) for at in excluded}
+    if not wanted:
+        return
     kept = (
-        moment.filtered(line, draft.zones, lambda at: not moment.are_same(at, wanted))
+        moment.filtered(line, draft.zones, lambda at: draft.label(at) not in wanted)
         for line in master.component.all("EXDATE")
     )
     draft.put(MASTER, master.component.put("EXDATE", [line for line in kept if line]))
 
 
-def exclude(asked: Moment | None, draft: Draft) -> Instance | None:
-    """Give the master an EXDATE for one instance and return it."""
-    master = draft.master
+def exclude(asked: Iterable[Moment], draft: Draft) -> Instance | None:
+    """Give the master an EXDATE for each of these instances and return it."""
+    master, moments = draft.master, tuple(asked)
     start = master.component.one("DTSTART") if master else None
-    if master is None or start is None or asked is None or master.start is None:
+    if master is None or start is None or not moments or master.start is None:
         return master
-    line = moment.line_like("EXDATE", moment.in_form_of(asked, master.start), start)
-    return draft.put(MASTER, master.component.append([line]))
+    lines = [moment.line_like("EXDATE", moment.in_form_of(at, master.start), start) for at in moments]
+    return draft.put(MASTER, master.component.append(lines))
 
 
 def _excluded_by_me(
@@ -146,14 +153,20 @@ def _can_exclude(at: Moment, master: Instance) -> bool:
 
 def bury(draft: Draft) -> None:
     """Call off what a CANCEL that came before its time has named (C1, C4)."""
+    organizer, excluded = draft.stored.organizer, dict[str, Moment]()
     for stone in draft.context.memory.tombstones:
         asked = moment.of_label(stone.recurrence_id)
-        organizer = draft.stored.organizer
         if asked is None or organizer is None or stone.party != organizer.address:
             continue
         target = draft.target(asked)
-        if isinstance(target, Target) and _stands_against(stone, target, draft):
-            _bury_one(stone, target, draft)
+        if not isinstance(target, Target) or not _stands_against(stone, target, draft):
+            continue
+        if draft.context.policy.cancelled == "mark" or target.item.recurrence_id is None:
+            _mark(stone, target, draft)
+        else:
+            draft.items.pop(target.label, None)
+            excluded[target.label] = target.item.recurrence_id
+    exclude(excluded.values(), draft)
 
 
 def _stands_against(stone: Tombstone, target: Target, draft: Draft) -> bool:
@@ -164,11 +177,7 @@ def _stands_against(stone: Tombstone, target: Target, draft: Draft) -> bool:
     return not revision.organizer_is_stale(said, draft.known(held, target.label))
 
 
-def _bury_one(stone: Tombstone, target: Target, draft: Draft) -> None:
-    if draft.context.policy.cancelled == "delete":
-        draft.items.pop(target.label, None)
-        exclude(target.item.recurrence_id, draft)
-        return
+def _mark(stone: Tombstone, target: Target, draft: Draft) -> None:
     part = target.item.component.set("STATUS", "CANCELLED")
     part = part.set("SEQUENCE", str(max(stone.sequence, target.item.sequence or 0)))
     said = Revision(stone.party, target.label, stone.sequence, stone.dtstamp, None)

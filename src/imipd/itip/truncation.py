@@ -12,10 +12,10 @@ from .rule import Rule
 from .zones import Zones
 
 
-def first_of(item: Instance, master: Instance, draft: Draft) -> Moment | NoAction | Error:
+def first_of(item: Instance, draft: Draft) -> Moment | NoAction | Error:
     """Return the first instance to go, in the form of the master's DTSTART; why not, where the series lacks it."""
-    asked = item.recurrence_id
-    if asked is None or master.start is None:
+    master, asked = draft.master, item.recurrence_id
+    if asked is None or master is None or master.start is None:
         return NoAction(Reason.UNKNOWN_INSTANCE, item.label)
     found = moment.in_form_of(recurrence.identified(master, asked), master.start)
     # Deleted here by itself, or cut off before: what follows goes all the same, if anything is left.

@@ -21,7 +21,7 @@ ONCE = frozenset(
         *("URL", "COMPLETED", "PERCENT-COMPLETE", "METHOD", "PRODID", "VERSION", "CALSCALE"),
     }
 )
-"""Properties that must not stand there twice (RFC 5545 §3.6, §3.6.1, §3.6.2)."""
+"""Properties that must not stand there twice (RFC 5545 §3.6, §3.6.1, §3.6.2); Yahoo says STATUS:CONFIRMED twice."""
 LONGEST_ROW = 75
 _CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
@@ -166,9 +166,9 @@ class Component:
         return tuple(line for line in self.lines if line.name == name)
 
     def one(self, name: str) -> Line | None:
-        """Return the line with this name or None. Raises MalformedError where several say different things."""
+        """Return the line with this name or None. Raises MalformedError where there are several."""
         found = self.all(name)
-        if len({line.key for line in found}) > 1:  # Yahoo says STATUS:CONFIRMED twice
+        if len(found) > 1:
             raise MalformedError(f"{self.name}: {name} stands there {len(found)} times")
         return found[0] if found else None
 

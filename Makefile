@@ -9,7 +9,7 @@ PYTEST ?= -n auto
 E2E_PACKAGES = postgresql
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check e2e lock clean
+.PHONY: demo test check e2e fuzz mutation lock clean
 
 demo: .venv/ready .venv-servers/ready
 	.venv/bin/imipd demo --radicale .venv-servers/bin/radicale $(DEMO)
@@ -31,13 +31,21 @@ e2e: .venv/ready .venv-servers/ready
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
 	.venv/bin/pytest -m e2e
 
+# Outside CI: ten minutes of mutated mails through the pure path, and mutants of the core (half an hour).
+SECONDS = 600
+fuzz: .venv/ready
+	PYTHONPATH=tests .venv/bin/python -m fuzz $(SECONDS)
+
+mutation: .venv-mutation/ready
+	.venv-mutation/bin/mutmut run
+
 lock:
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --extra postgresql -o requirements.lock
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 --group servers -o tests/servers.lock
 
 clean:
-	rm -rf .venv .venv-servers
+	rm -rf .venv .venv-servers .venv-mutation mutants
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -48,4 +56,11 @@ clean:
 .venv-servers/ready: tests/servers.lock
 	$(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/pip install $(PIP_FLAGS) --require-hashes -r $<
+	touch $@
+
+.venv-mutation/ready: requirements-dev.lock pyproject.toml
+	$(PYTHON) -m venv .venv-mutation
+	.venv-mutation/bin/pip install $(PIP_FLAGS) --require-hashes -r requirements-dev.lock
+	.venv-mutation/bin/pip install $(PIP_FLAGS) mutmut==3.8.1
+	.venv-mutation/bin/pip install $(PIP_FLAGS) --no-deps --no-build-isolation -e .
 	touch $@

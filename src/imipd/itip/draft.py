@@ -18,6 +18,8 @@ from .moment import Moment
 from .zones import Zones
 
 MASTER = ""
+MOST_TOLD = 20
+"""Of thousands of instances an operator wants to see a few."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,7 @@ class Findings:
         if not self.reasons:
             return self._refusal()
         reason = Reason.RESCHEDULED if Reason.RESCHEDULED in self.reasons else self.reasons[0]
-        detail = "; ".join([*self.notes, *_told(self.refused)])
+        detail = "; ".join([*self.notes[:MOST_TOLD], *_told(self.refused)])
         memory = tuple(self.revisions), tuple(self.tombstones)
         if calendar is None:
             return Removed(reason, detail, *memory)
@@ -64,7 +66,7 @@ class Findings:
 
 def _told(refused: Iterable[NoAction | Error]) -> list[str]:
     rows = (f"{item.reason}: {item.detail}" if item.detail else str(item.reason) for item in refused)
-    return list(dict.fromkeys(rows))[:20]
+    return list(dict.fromkeys(rows))[:MOST_TOLD]
 
 
 class Labels:

@@ -4,7 +4,7 @@ Everything a decision looks at is read here; past this door no line raises.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from imipd.address import comparable
@@ -15,6 +15,7 @@ from .moment import Moment
 from .rule import Rule
 from .zones import Zones
 
+_OF_THE_SERIES = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 HIGHEST_SEQUENCE = 2**31 - 1
 
 
@@ -80,6 +81,22 @@ class Instance:
     def added(self) -> frozenset[str]:
         """The labels of RDATEs, in the form of DTSTART."""
         return self._labels(self.rdates)
+
+    @cached_property
+    def lengths(self) -> dict[str, timedelta | None]:
+        """The lengths that each RDATE;VALUE=PERIOD gives its instance, by label (RFC 5545 §3.8.5.2)."""
+        texts = [text for line in self.component.all("RDATE") for text in line.value.split(",")]
+        pairs = ((text, self._labels((at,))) for text, at in zip(texts, self.rdates, strict=True) if "/" in text)
+        found: dict[str, timedelta | None] = {}
+        for text, labels in pairs:
+            for label in labels:
+                found.setdefault(label, moment.period_length(text))
+        return found
+
+    @cached_property
+    def bare(self) -> Component:
+        """The component without what makes it a series, and without its times."""
+        return self.component.without(*_OF_THE_SERIES, "DTSTART", "DTEND", "DUE", "RECURRENCE-ID")
 
     def _labels(self, moments: tuple[Moment, ...]) -> frozenset[str]:
         like = self.start

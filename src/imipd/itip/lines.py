@@ -50,6 +50,9 @@ class Line:
 
     @cached_property
     def _split(self) -> tuple[Parameters, str]:
+        head, colon, rest = self.text.partition(":")
+        if colon and _NAME.match(self.text) and ";" not in head:
+            return Parameters(), rest  # most lines; the library looks at each letter of the value
         try:
             _, parameters, value = Contentline(self.text).raw_parts()
         except Exception as error:

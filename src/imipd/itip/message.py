@@ -4,7 +4,7 @@ Any bytes give a value or `MalformedError`; past this door nothing raises.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from imipd.address import without_detail
@@ -205,9 +205,7 @@ def _with_parties(content: CalendarObject) -> CalendarObject:
     master = content.master
     if master is None or all(item.organizer and item.attendees for item in content.overrides):
         return content
-    calendar, instances = content.calendar, []
-    for item in content.instances:
-        completed = instance.read(instance.completed(item, master), content.zones)
-        calendar = calendar.swap(item.component, completed.component)
-        instances.append(completed)
-    return CalendarObject(calendar, content.zones, content.uid, content.kind, tuple(instances))
+    instances = tuple(instance.read(instance.completed(item, master), content.zones) for item in content.instances)
+    new = {id(item.component): made.component for item, made in zip(content.instances, instances, strict=True)}
+    calendar = content.calendar.with_content(new.get(id(part), part) for part in content.calendar.content)
+    return replace(content, calendar=calendar, instances=instances)

@@ -14,7 +14,6 @@ from .moment import Moment
 
 NEAR = timedelta(hours=14)  # no zone is further from UTC: an all-day instance answered with a time (R7)
 MOST_RULES = 10
-_OF_THE_SERIES = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 
 
 def is_askable(master: Instance) -> bool:
@@ -89,18 +88,9 @@ def has_instances(master: Instance) -> bool:
 
 def derived(master: Instance, recurrence_id: Moment) -> Component:
     """Return the override that says what the master says of this instance (RFC 5546 §3.2.2.1)."""
-    part = master.component.without(*_OF_THE_SERIES, "DTSTART", "DTEND", "DUE", "RECURRENCE-ID")
-    own = _period(master, recurrence_id)
-    part = part if own is None else part.without("DURATION")
+    own = master.lengths.get(moment.label(recurrence_id))
+    part = master.bare if own is None else master.bare.without("DURATION")
     return part.append(_times(master, recurrence_id, own))
-
-
-def _period(master: Instance, recurrence_id: Moment) -> timedelta | None:
-    """Return the length that an RDATE;VALUE=PERIOD gives this one instance (RFC 5545 §3.8.5.2)."""
-    texts = (text for line in master.component.all("RDATE") for text in line.value.split(","))
-    pairs = zip(texts, master.rdates, strict=True)
-    found = (text for text, at in pairs if "/" in text and moment.are_same(at, recurrence_id))
-    return next((moment.period_length(text) for text in found), None)
 
 
 def _times(master: Instance, recurrence_id: Moment, own: timedelta | None) -> list[Line]:
@@ -121,7 +111,7 @@ def _times(master: Instance, recurrence_id: Moment, own: timedelta | None) -> li
 
 def times_at(master: Instance, recurrence_id: Moment) -> tuple[Moment | None, Moment | None]:
     """Return DTSTART and end of the instance as the series has it."""
-    own = _period(master, recurrence_id)
+    own = master.lengths.get(moment.label(recurrence_id))
     if own is None and master.start is not None and master.end is not None:
         own = moment.between(master.start, master.end)
     return recurrence_id, None if own is None else moment.plus(recurrence_id, own)

@@ -1,8 +1,12 @@
 """What did not change stays as it was on the wire: its bytes, its foldings, its place (rule S3)."""
 
-from collections import Counter
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 from .lines import Component, Line
+
+Item = TypeVar("Item", Line, Component)
 
 
 def settled(old: Component, new: Component) -> Component:
@@ -11,20 +15,36 @@ def settled(old: Component, new: Component) -> Component:
     A changed line takes the place of the old one of its name; what is new follows the last line or component.
     """
     equal, changed = _sorted_out(old, new)
-    parts = list(new.components)
+    lines, parts = Waiting(changed, lambda line: line.name), Waiting(new.components, _identity)
     content: list[Line | Component] = []
     for item in old.content:
         if isinstance(item, Component):
-            match = next((part for part in parts if _identity(part) == _identity(item)), None)
-            if match is not None:
-                parts.remove(match)
-                content.append(settled(item, match))
+            content += [settled(item, match) for match in parts.take(_identity(item))]
         elif equal[item.key]:
             equal[item.key] -= 1
             content.append(item)
         else:
-            content += _taken(changed, item.name)
-    return _zones_first(old.with_content(content).append([*changed, *parts]), parts)
+            content += lines.take(item.name)
+    return _zones_first(old.with_content(content).append([*lines.left(), *parts.left()]), parts.left())
+
+
+class Waiting(Generic[Item]):
+    """Lines or components of the new version that have no place yet."""
+
+    def __init__(self, items: Iterable[Item], key: Callable[[Item], object]) -> None:
+        self._items: dict[int, Item] = dict(enumerate(items))
+        self._queues: dict[object, deque[int]] = defaultdict(deque)
+        for index, item in self._items.items():
+            self._queues[key(item)].append(index)
+
+    def take(self, key: object) -> list[Item]:
+        """Take out the first one with this key, if there is any."""
+        queue = self._queues[key]
+        return [self._items.pop(queue.popleft())] if queue else []
+
+    def left(self) -> list[Item]:
+        """Return what nothing took, in its order."""
+        return list(self._items.values())
 
 
 def _zones_first(calendar: Component, new: list[Component]) -> Component:
@@ -32,7 +52,8 @@ def _zones_first(calendar: Component, new: list[Component]) -> Component:
     added = [part for part in new if part.name == "VTIMEZONE"]
     if not added:
         return calendar
-    rest = [item for item in calendar.content if not any(item is part for part in added)]
+    known = {id(part) for part in added}
+    rest = [item for item in calendar.content if id(item) not in known]
     place = next((index for index, item in enumerate(rest) if isinstance(item, Component)), len(rest))
     return calendar.with_content([*rest[:place], *added, *rest[place:]])
 
@@ -48,15 +69,6 @@ def _sorted_out(old: Component, new: Component) -> tuple[Counter[object], list[L
         if seen[line.key] > equal[line.key]:
             changed.append(line)
     return equal, changed
-
-
-def _taken(lines: list[Line], name: str) -> list[Line]:
-    """Take the first line of this name out of `lines`."""
-    for line in lines:
-        if line.name == name:
-            lines.remove(line)
-            return [line]
-    return []
 
 
 def _identity(part: Component) -> tuple[object, ...]:

@@ -4,26 +4,20 @@ icalendar 7.3.0 keeps VTIMEZONEs in a process-wide cache where the first definit
 meetings of the next. Definitions are therefore read by dateutil, which keeps nothing, and belong to one calendar.
 """
 
-import io
-import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from itertools import count
 from zoneinfo import ZoneInfo, available_timezones
 
-from dateutil.tz import tzical
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from .lines import Component, Line, MalformedError, component, written
+from . import observance
+from .lines import Component, Line, written
 from .vtimezone import changes, generated, offset_at
 
-MAX_OBSERVANCES = 200
-_OBSERVANCE = ("DTSTART", "TZOFFSETFROM", "TZOFFSETTO", "TZNAME", "RRULE", "RDATE")
-_YEARLY = re.compile(
-    r"(?=.*FREQ=YEARLY)(?!.*BY(HOUR|MINUTE|SECOND)=\d*,)(?!.*INTERVAL=0*(;|$))[A-Z0-9=;,+:-]{1,200}", re.IGNORECASE
-)
-_OFFSET = re.compile(r"[+-](0\d|1\d|2[0-3])[0-5]\d([0-5]\d)?")
+MOST_OBSERVANCES = 500
+"""Observances of one calendar's zones; more than that cost too much (G9)."""
 
 
 class Zones:
@@ -31,14 +25,13 @@ class Zones:
 
     def __init__(self, calendar: Component) -> None:
         self._defined = definitions(calendar)
-        self._read: dict[str, tzinfo] = {}
+        self._read: dict[str, tzinfo | None] = {}
+        self._observances = 0
 
     def before(self, other: "Zones") -> "Zones":
         """Return both calendars' zones; where both define a TZID, this one's definition."""
-        both = Zones.__new__(Zones)
-        both._defined = {**other._defined, **self._defined}
-        both._read = {}
-        return both
+        mine = {tzid for tzid in self._defined if tzid not in other._defined or self._of_definition(tzid)}
+        return other._without(mine)._with({tzid: self._defined[tzid] for tzid in mine}, self._read)
 
     def renewed(self, other: "Zones", used: Iterable[str], year: int) -> "Zones":
         """Return both calendars' zones; where both define a TZID, this one's (Q7).
@@ -47,26 +40,35 @@ class Zones:
         given another name to each that is still in use here.
         """
         changed = {tzid for tzid in used if not self.agrees(other, tzid, tzid, year)}
-        stays = Zones.__new__(Zones)
-        stays._defined = {tzid: part for tzid, part in self._defined.items() if tzid not in changed}
-        stays._read = {}
-        return stays.before(other)
+        return self._without(changed).before(other)
+
+    def _without(self, tzids: Iterable[str]) -> "Zones":
+        stays, gone = Zones.__new__(Zones), set(tzids)
+        stays._defined = {tzid: part for tzid, part in self._defined.items() if tzid not in gone}
+        stays._read = {tzid: zone for tzid, zone in self._read.items() if tzid in stays._defined}
+        stays._observances = 0
+        return stays
+
+    def _with(self, defined: Mapping[str, Component], read: Mapping[str, tzinfo | None]) -> "Zones":
+        self._defined = {**self._defined, **defined}
+        self._read |= {tzid: zone for tzid, zone in read.items() if tzid in defined}
+        return self
 
     def zone(self, tzid: str) -> tzinfo | None:
         """Return what `tzid` means in this calendar; None where nothing tells."""
-        if tzid not in self._read:
-            zone = self._of_definition(tzid) or named(tzid)
-            if zone is None:
-                return None
-            self._read[tzid] = zone
-        return self._read[tzid]
+        return self._of_definition(tzid) or named(tzid)
 
     def _of_definition(self, tzid: str) -> tzinfo | None:
-        return _interpreted(self._defined[tzid]) if tzid in self._defined else None
+        if tzid in self._defined and tzid not in self._read:
+            definition = self._defined[tzid]
+            self._observances += len(observance.observances(definition))
+            is_too_much = self._observances > MOST_OBSERVANCES
+            self._read[tzid] = None if is_too_much else observance.interpreted(definition)
+        return self._read.get(tzid)
 
     def definition(self, tzid: str, first: date) -> Component | None:
         """Return the VTIMEZONE of `tzid`: this calendar's own, else one made for times from `first` on."""
-        if tzid in self._defined and self._of_definition(tzid):
+        if self._of_definition(tzid):
             return self._defined[tzid]
         zone = named(tzid)
         # One that cannot be read is better than none: no line that we had to read uses it.
@@ -94,7 +96,7 @@ def _are_equal(one: Component, other: Component) -> bool:
     """Return whether two VTIMEZONEs say the same of offsets, as nearly always: asking dateutil costs 10 ms."""
     said = [
         {
-            (part.name, frozenset(line.key for line in part.lines if line.name in _OBSERVANCE))
+            (part.name, frozenset(line.key for line in part.lines if line.name in observance.NEEDED))
             for part in zone.components
         }
         for zone in (one, other)
@@ -131,35 +133,6 @@ def named(tzid: str) -> ZoneInfo | None:
 def _iana() -> frozenset[str]:
     # These files say what this machine's zone is, and nothing about the sender's.
     return frozenset(available_timezones() - {"localtime", "posixrules", "Factory"})
-
-
-def _interpreted(definition: Component) -> tzinfo | None:
-    """Read a VTIMEZONE; None where it cannot be read, or would take unbounded time to ask."""
-    observances = [part for part in definition.components if part.name in ("STANDARD", "DAYLIGHT")]
-    if not observances or len(observances) > MAX_OBSERVANCES or not all(map(_is_sane, observances)):
-        return None
-    # dateutil 2.9.0 refuses properties that it does not know: it gets those that it needs.
-    kept = [part.with_content(line for line in part.lines if line.name in _OBSERVANCE) for part in observances]
-    zone = component("VTIMEZONE", [written("TZID", "zone"), *kept])
-    try:
-        return tzical(io.StringIO(_plain(zone))).get()
-    except Exception:  # noqa: BLE001  a hostile VTIMEZONE: whatever dateutil raises, it cannot be read
-        return None
-
-
-def _is_sane(observance: Component) -> bool:
-    try:
-        offsets = [line.value for name in ("TZOFFSETFROM", "TZOFFSETTO") for line in observance.all(name)]
-        rules = [line.value for line in observance.all("RRULE")]
-    except MalformedError:
-        return False
-    return all(map(_OFFSET.fullmatch, offsets)) and len(rules) <= 1 and all(map(_YEARLY.fullmatch, rules))
-
-
-def _plain(zone: Component) -> str:
-    rows = [f"BEGIN:{zone.name}", *(line.text for line in zone.lines)]
-    rows += [_plain(part) for part in zone.components]
-    return "\n".join([*rows, f"END:{zone.name}"])
 
 
 def tzids(parts: Iterable[Component]) -> set[str]:

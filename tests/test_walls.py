@@ -42,7 +42,7 @@ EDGES = {
     "itip/moment.py",  # a value of a stranger, read by a library that raises whatever it likes
     "itip/rule.py",
     "itip/lines.py",
-    "itip/zones.py",
+    "itip/observance.py",
 }
 IMPURE_MODULES = {
     *("asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "select", "shutil", "smtplib", "socket"),

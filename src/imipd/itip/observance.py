@@ -44,6 +44,8 @@ def interpreted(definition: Component) -> tzinfo | None:
         return None
     for observance in zone._comps:
         observance.rrule = Onsets(iter(observance.rrule))
+    # dateutil stumbles over a time before the first onset where no observance is STANDARD.
+    zone._comps[0].isdst = zone._comps[0].isdst and not all(observance.isdst for observance in zone._comps)
     return zone  # type: ignore[no-any-return]
 
 

@@ -105,6 +105,9 @@ def _is_out(item: Instance, draft: Draft) -> bool:
         draft.findings.reasons.append(Reason.INSTANCE_CANCELLED)  # what is stored says so already: no change
     else:
         draft.findings.refused.append(NoAction(Reason.DELETED_HERE, item.label))
+        # The Organizer may bring it back in a message that is on its way, older than this one.
+        label = draft.label(asked)
+        draft.findings.tombstones += [_tombstone(item, label, draft)] if item.sequence else []
     return True
 
 

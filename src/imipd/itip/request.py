@@ -108,6 +108,8 @@ def _change_instances(content: CalendarObject, draft: Draft) -> None:
         if master is not None and label not in draft.items and not _exists(master, item):
             draft.findings.notes.append(f"series may be outdated: it has no instance {label}")
         series.put_instance(item, label, draft)
+    if draft.context.policy.cancelled == "mark":
+        series.bury(draft, {draft.label(item.recurrence_id) for item in applied})
 
 
 def _is_refused(item: Instance, draft: Draft) -> bool:
@@ -122,10 +124,10 @@ def _is_refused(item: Instance, draft: Draft) -> bool:
 
 
 def _is_deleted(item: Instance, label: str, draft: Draft) -> bool:
-    """An EXDATE of this instance goes only at a higher SEQUENCE (Q5)."""
+    """An EXDATE of this instance goes only at a higher SEQUENCE (Q5); what is only marked comes, and is marked."""
     master, asked = draft.master, item.recurrence_id
-    organizer = draft.stored.organizer
-    if organizer and is_buried(label, item.sequence, organizer.address, draft.context.memory):
+    organizer, marks = draft.stored.organizer, master is not None and draft.context.policy.cancelled == "mark"
+    if not marks and organizer and is_buried(label, item.sequence, organizer.address, draft.context.memory):
         return True
     if master is None or asked is None or not recurrence.is_excluded(master, asked):
         return False

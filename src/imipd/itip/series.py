@@ -78,6 +78,8 @@ def _outlive(label: str, held: Instance, master: Instance, old: Instance | None,
     new, asked = draft.items[MASTER], held.recurrence_id
     if asked is not None and draft.is_older(master, held, label):
         if recurrence.is_excluded(new, asked) and held.status == "CANCELLED":
+            said = draft.known(held, label)  # gone from here, and not to be forgotten
+            draft.findings.tombstones.append(Tombstone(said.party, label, said.sequence or 0, said.dtstamp))
             return []
         draft.items[label] = held
         return [asked]
@@ -151,8 +153,8 @@ def _can_exclude(at: Moment, master: Instance) -> bool:
     return master.start is not None and moment.is_date(at) == moment.is_date(master.start)
 
 
-def bury(draft: Draft) -> None:
-    """Call off what a CANCEL that came before its time has named (C1, C4)."""
+def bury(draft: Draft, labels: set[str] | None = None) -> None:
+    """Call off what a CANCEL that came before its time has named (C1, C4): anything, or these instances alone."""
     organizer, excluded = draft.stored.organizer, dict[str, Moment]()
     for stone in draft.context.memory.tombstones:
         asked = moment.of_label(stone.recurrence_id)
@@ -160,6 +162,8 @@ def bury(draft: Draft) -> None:
             continue
         target = draft.target(asked)
         if not isinstance(target, Target) or not _stands_against(stone, target, draft):
+            continue
+        if labels is not None and target.label not in labels:
             continue
         if draft.context.policy.cancelled == "mark" or target.item.recurrence_id is None:
             _mark(stone, target, draft)

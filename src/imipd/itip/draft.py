@@ -171,9 +171,12 @@ class Draft:
     def known(self, held: Instance, label: str) -> Revision:
         """Return the Organizer's last applied revision of `held`; without memory of it the stored SEQUENCE alone."""
         party = held.organizer or self.stored.organizer
-        # Never the DTSTAMP of the attendee's copy: his client rewrites it (RFC 6638 §3.2.2.1).
-        alone = Revision(party.address if party else "", label, held.sequence or 0, None, None)
-        return revision.last(party, label, self.context.memory) or alone
+        address = party.address if party else ""
+        # The master's line speaks of the master; and never the DTSTAMP of the attendee's copy: his client rewrites it
+        # (RFC 6638 §3.2.2.1).
+        remembered = revision.last(held.organizer, label, self.context.memory)
+        remembered = remembered or revision.recalled(address, label, self.context.memory)
+        return remembered or Revision(address, label, held.sequence or 0, None, None)
 
     def applied(self, item: Instance, label: str, reason: Reason) -> None:
         """Note that a component of the Organizer's message was carried out."""

@@ -6,6 +6,7 @@ Any bytes give a value or `MalformedError`; past this door nothing raises.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property
 
 from imipd.address import without_detail
 from imipd.memory import NOTHING, Memory
@@ -33,7 +34,7 @@ class Limits:
 LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CalendarObject:
     """All that one VCALENDAR says of one UID: a master, its overrides, or both."""
 
@@ -44,17 +45,17 @@ class CalendarObject:
     """VEVENT, VTODO, or the name of a component that is not ours to process."""
     instances: tuple[Instance, ...]
 
-    @property
+    @cached_property
     def master(self) -> Instance | None:
         """The component without RECURRENCE-ID."""
         return next((item for item in self.instances if item.recurrence_id is None), None)
 
-    @property
+    @cached_property
     def overrides(self) -> tuple[Instance, ...]:
         """The components with RECURRENCE-ID."""
         return tuple(item for item in self.instances if item.recurrence_id is not None)
 
-    @property
+    @cached_property
     def organizer(self) -> Party | None:
         """The ORGANIZER of the master, else of the first override that names one."""
         return next((item.organizer for item in self._master_first() if item.organizer), None)
@@ -63,7 +64,7 @@ class CalendarObject:
         """Return the ATTENDEEs of an instance; an override without any has those of the master."""
         return item.attendees or (self.master.attendees if self.master else ())
 
-    @property
+    @cached_property
     def attendees(self) -> tuple[Party, ...]:
         """Every ATTENDEE line of every instance."""
         return tuple(party for item in self._master_first() for party in item.attendees)

@@ -39,7 +39,12 @@ def last(party: Party | None, label: str, memory: Memory) -> Revision | None:
     said = [party.line.parameter(name) for name in (SEQUENCE, DTSTAMP, DATE)]
     if any(said):
         return Revision(party.address, label, int(said[0]) if said[0].isdecimal() else None, *map(_time, said[1:]))
-    return next((r for r in memory.revisions if (r.party, r.recurrence_id) == (party.address, label)), None)
+    return recalled(party.address, label, memory)
+
+
+def recalled(party: str, label: str, memory: Memory) -> Revision | None:
+    """Return the revision that the ledger remembers for an address and an instance."""
+    return next((r for r in memory.revisions if (r.party, r.recurrence_id) == (party, label)), None)
 
 
 def _time(text: str) -> datetime | None:

@@ -135,7 +135,9 @@ def _excluded_by_me(
     if old is None or (master.sequence or 0) != known:
         return ()
     renewed = {draft.label(item.recurrence_id) for item in content.overrides if (item.sequence or 0) > known}
-    return tuple(at for at in old.exdates if draft.label(at) not in renewed)
+    # What the Organizer excludes himself is not mine to keep, whatever his overrides say.
+    mine = (at for at in old.exdates if not recurrence.is_excluded(master, at))
+    return tuple(at for at in mine if draft.label(at) not in renewed)
 
 
 def _keep_exclusions(excluded: tuple[Moment, ...], old: Instance, draft: Draft) -> None:

@@ -10,13 +10,16 @@ from zoneinfo import ZoneInfo
 
 from .lines import Component, component, written
 
+BEFORE_ALL = datetime(1800, 1, 1, tzinfo=UTC)
+"""No zone of IANA changes its offset earlier."""
+
 
 @lru_cache(maxsize=64)
 def generated(zone: ZoneInfo, tzid: str, year: int) -> Component:
     """Return a VTIMEZONE with every change of offset from `year` on, for ten years and at least to 2038."""
     start = datetime(max(year - 1, 1), 12, 31, tzinfo=UTC)
     onsets: dict[tuple[timedelta, timedelta, str], list[datetime]] = {}
-    for at in (start, *changes(zone, start, max(year + 11, 2038))):
+    for at in (start, *changes(zone, max(start, BEFORE_ALL), max(year + 11, 2038))):
         before, after = (at - timedelta(seconds=1)).astimezone(zone), at.astimezone(zone)
         was, is_now = before.utcoffset() or timedelta(), after.utcoffset() or timedelta()
         kind = is_now if at == start else was, is_now, _kind(after)

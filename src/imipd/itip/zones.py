@@ -16,8 +16,10 @@ from . import observance
 from .lines import Component, Line, written
 from .vtimezone import changes, generated, offset_at
 
-MOST_OBSERVANCES = 500
-"""Observances of one calendar's zones; more than that cost too much (G9)."""
+MOST_RULES = 50
+"""Rules in the definitions that one calendar uses; more cost too much to walk (G9)."""
+MOST_NAMED = 50
+"""Zones that one calendar uses without a definition; more cost too much to define (G9)."""
 
 
 class Zones:
@@ -26,12 +28,13 @@ class Zones:
     def __init__(self, calendar: Component) -> None:
         self._defined = definitions(calendar)
         self._read: dict[str, tzinfo | None] = {}
-        self._observances = 0
+        self._rules = 0
+        self._named: set[str] = set()
 
     def before(self, other: "Zones") -> "Zones":
         """Return both calendars' zones; where both define a TZID, this one's definition."""
         mine = {tzid for tzid in self._defined if tzid not in other._defined or self._of_definition(tzid)}
-        return other._without(mine)._with({tzid: self._defined[tzid] for tzid in mine}, self._read)
+        return other._without(mine)._with(self, mine)
 
     def renewed(self, other: "Zones", used: Iterable[str], year: int) -> "Zones":
         """Return both calendars' zones; where both define a TZID, this one's (Q7).
@@ -46,24 +49,29 @@ class Zones:
         stays, gone = Zones.__new__(Zones), set(tzids)
         stays._defined = {tzid: part for tzid, part in self._defined.items() if tzid not in gone}
         stays._read = {tzid: zone for tzid, zone in self._read.items() if tzid in stays._defined}
-        stays._observances = 0
+        stays._rules, stays._named = 0, set(self._named)
         return stays
 
-    def _with(self, defined: Mapping[str, Component], read: Mapping[str, tzinfo | None]) -> "Zones":
-        self._defined = {**self._defined, **defined}
-        self._read |= {tzid: zone for tzid, zone in read.items() if tzid in defined}
+    def _with(self, other: "Zones", tzids: set[str]) -> "Zones":
+        self._defined = {**self._defined, **{tzid: other._defined[tzid] for tzid in tzids}}
+        self._read |= {tzid: zone for tzid, zone in other._read.items() if tzid in tzids}
+        self._named |= other._named
         return self
 
     def zone(self, tzid: str) -> tzinfo | None:
         """Return what `tzid` means in this calendar; None where nothing tells."""
-        return self._of_definition(tzid) or named(tzid)
+        return self._of_definition(tzid) or self._of_name(tzid)
+
+    def _of_name(self, tzid: str) -> ZoneInfo | None:
+        zone = named(tzid) if tzid in self._named or len(self._named) < MOST_NAMED else None
+        self._named |= {tzid} if zone else set()
+        return zone
 
     def _of_definition(self, tzid: str) -> tzinfo | None:
         if tzid in self._defined and tzid not in self._read:
             definition = self._defined[tzid]
-            self._observances += len(observance.observances(definition))
-            is_too_much = self._observances > MOST_OBSERVANCES
-            self._read[tzid] = None if is_too_much else observance.interpreted(definition)
+            self._rules += sum(len(part.all("RRULE")) for part in observance.observances(definition))
+            self._read[tzid] = observance.interpreted(definition) if self._rules <= MOST_RULES else None
         return self._read.get(tzid)
 
     def definition(self, tzid: str, first: date) -> Component | None:

@@ -77,7 +77,7 @@ def _outlive(label: str, held: Instance, master: Instance, old: Instance | None,
     """
     new, asked = draft.items[MASTER], held.recurrence_id
     if asked is not None and draft.is_older(master, held, label):
-        if recurrence.is_excluded(new, asked) and held.status == "CANCELLED":
+        if recurrence.is_excluded(new, asked) and _is_called_off(held, label, draft):
             said = draft.known(held, label)  # gone from here, and not to be forgotten
             draft.findings.tombstones.append(Tombstone(said.party, label, said.sequence or 0, said.dtstamp))
             return []
@@ -88,6 +88,11 @@ def _outlive(label: str, held: Instance, master: Instance, old: Instance | None,
         derived = instance.read(recurrence.derived(new, found), draft.zones)
         draft.put(label, merge.rebased(derived, held, master, draft.context))
     return []
+
+
+def _is_called_off(held: Instance, label: str, draft: Draft) -> bool:
+    stones = (stone for stone in draft.context.memory.tombstones if stone.recurrence_id == label)
+    return held.status == "CANCELLED" or any(_stands_against(stone, held, label, draft) for stone in stones)
 
 
 def _still_there(held: Instance, old: Instance | None, new: Instance, draft: Draft) -> Moment | None:
@@ -163,7 +168,10 @@ def bury(draft: Draft, labels: set[str] | None = None) -> None:
         if asked is None or organizer is None or stone.party != organizer.address:
             continue
         target = draft.target(asked)
-        if not isinstance(target, Target) or not _stands_against(stone, target, draft):
+        if not isinstance(target, Target):
+            continue
+        held = draft.items.get(target.label) or draft.master
+        if held is None or not _stands_against(stone, held, target.label, draft):
             continue
         if labels is not None and target.label not in labels:
             continue
@@ -175,12 +183,10 @@ def bury(draft: Draft, labels: set[str] | None = None) -> None:
     exclude(excluded.values(), draft)
 
 
-def _stands_against(stone: Tombstone, target: Target, draft: Draft) -> bool:
-    held = draft.items.get(target.label) or draft.items.get(MASTER)
-    if held is None:
-        return False
-    said = Revision(stone.party, target.label, stone.sequence, stone.dtstamp, None)
-    return not revision.organizer_is_stale(said, draft.known(held, target.label))
+def _stands_against(stone: Tombstone, held: Instance, label: str, draft: Draft) -> bool:
+    known = draft.known(held, label)
+    said = Revision(stone.party, label, stone.sequence, stone.dtstamp, None)
+    return stone.party == known.party and not revision.organizer_is_stale(said, known)
 
 
 def _mark(stone: Tombstone, target: Target, draft: Draft) -> None:

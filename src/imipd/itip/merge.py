@@ -41,7 +41,9 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
     part = _stripped(item.component).without(*_MINE)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
-            partstat = _my_partstat(line, _said(line), held, context, rescheduled=rescheduled)
+            asking = item.attendee(comparable(line.value))  # the first where he lists me twice
+            said = _said(asking.line if asking else line)
+            partstat = _my_partstat(line, said, held, context, rescheduled=rescheduled)
             part = part.swap(line, _with_partstat(line, partstat))
     first = held.organizer.line.parameter(revision.FIRST) if held.organizer else ""
     return _with_mine(_remembered(part, item, first, context), held)

@@ -78,6 +78,10 @@ def _cancel_one(item: Instance, draft: Draft, excluded: dict[str, Moment]) -> No
         return
     target = draft.target(item.recurrence_id)
     if not isinstance(target, Target):
+        organizer = draft.stored.organizer
+        if organizer and _is_buried(item, organizer.address, draft.context):
+            draft.findings.refused.append(NoAction(Reason.DELETED_HERE, item.label))  # C6
+            return
         draft.findings.refused.append(target)
         # The series may have to change first: what comes late then finds this instance called off.
         label = draft.label(item.recurrence_id)

@@ -165,7 +165,8 @@ def _apply(answer: Answer, target: Target, listed: Party | None, draft: Draft) -
     new = answer.revision(listed.address if listed else answer.party.address, target.label)
     part = _with_line(target.item, answer, listed, new)
     part = delegation.add_delegates(part, answer.party, frozenset(party.address for party in target.item.attendees))
-    if answer.item.kind == "VTODO" and answer.counts and listed and len(target.item.attendees) == 1:
+    is_only_one = len(target.item.attendees) == (1 if listed else 0)
+    if answer.item.kind == "VTODO" and answer.counts and is_only_one:
         part = _with_progress(part, answer.item.component)
     draft.put(target.label, part)
     draft.findings.reasons.append(Reason.ATTENDEE_REPLIED)

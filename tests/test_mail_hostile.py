@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imipd.mail import Limits, Mail, read
 from mails import CALENDAR, REQUEST, mime, multipart
 
-SECONDS = 10
+SECONDS = 60
 MIB = 2**20
 END = mime(REQUEST)
 

@@ -140,7 +140,7 @@ def store() -> Iterator[CalDavStore]:
 @pytest.fixture
 def home(server: Liar) -> Home:
     """The account, with little patience."""
-    return Home(server.url, "alice", SECRET, timeout=0.3)
+    return Home(server.url, "alice", SECRET, timeout=1.5)
 
 
 def test_without_faults_all_is_well(server: Liar, store: CalDavStore, home: Home) -> None:

@@ -37,6 +37,34 @@ class TestPasswords:
     def test_the_environment(self, tmp_path: Path) -> None:
         assert self.password(tmp_path, 'password_env = "ALICE"', ALICE="x") == "x"
 
+    def test_a_credential_of_systemd(self, tmp_path: Path) -> None:
+        (tmp_path / "caldav").write_text("x\n")
+        line = 'password_credential = "caldav"'
+        assert self.password(tmp_path, line, CREDENTIALS_DIRECTORY=str(tmp_path)) == "x"
+
+    @pytest.mark.parametrize(
+        ("content", "text"),
+        [(None, r"no such credential that can be read \(No such file or directory\)"), ("", "holds no password")],
+    )
+    def test_a_credential_that_is_not_there_is_told_without_its_name(
+        self, tmp_path: Path, content: str | None, text: str
+    ) -> None:
+        if content is not None:
+            (tmp_path / "hunter2").write_text(content)
+        with pytest.raises(ConfigError, match=f"password_credential: .*{text}") as caught:
+            loaded(tmp_path, f'{GOOD}password_credential = "hunter2"', CREDENTIALS_DIRECTORY=str(tmp_path))
+        assert "hunter2" not in str(caught.value)
+
+    def test_without_systemd_a_credential_is_missed_only_when_it_is_needed(self, tmp_path: Path) -> None:
+        config = loaded(tmp_path, f'{GOOD}password_credential = "caldav"')
+        with pytest.raises(ConfigError, match=r"there is no \$CREDENTIALS_DIRECTORY"):
+            passwords(config, {})
+
+    @pytest.mark.parametrize("name", ["a/b", "..", ".", "", "a b", "a:b", "x" * 256])
+    def test_what_is_no_name_of_a_credential(self, tmp_path: Path, name: str) -> None:
+        with pytest.raises(ConfigError, match="is not the name of a credential"):
+            loaded(tmp_path, f'{GOOD}password_credential = "{name}"')
+
     def test_a_command_sees_no_shell(self, tmp_path: Path) -> None:
         assert self.password(tmp_path, 'password_command = ["/bin/echo", "$HOME; id"]') == "$HOME; id"
 

@@ -6,7 +6,7 @@ path above it, or more than one path segment.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from imipd.address import comparable, domain, without_detail
@@ -21,7 +21,7 @@ class _Rule:
     """A domain as configured, with its password."""
 
     section: DomainSection
-    password: str
+    password: str = field(repr=False)
     names: tuple[str, ...]
     """Comparable; the real name first."""
 

@@ -14,6 +14,7 @@ from imipd.policy import Policy
 from .units import (
     Addresses,
     Command,
+    CredentialName,
     DomainName,
     DomainNames,
     Duration,
@@ -26,7 +27,7 @@ from .units import (
 )
 
 POLICY_KEYS = frozenset(field.name for field in fields(Policy))
-PASSWORD_KEYS = ("password", "password_file", "password_command", "password_env")
+PASSWORD_KEYS = ("password", "password_file", "password_command", "password_env", "password_credential")
 
 
 class Section(BaseModel):
@@ -64,6 +65,11 @@ class Login(Section):
     )
     password_env: Line | None = Field(
         None, description="The environment variable that holds the password.", examples=["CALDAV_PASSWORD"]
+    )
+    password_credential: CredentialName | None = Field(
+        None,
+        description="The credential of systemd that holds the password, as `LoadCredential=` in the unit names it.",
+        examples=["caldav"],
     )
 
 

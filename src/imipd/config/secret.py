@@ -17,6 +17,10 @@ from .wording import named
 COMMAND_SECONDS = 30
 """How long a command may take: it may ask a key agent, never a person."""
 
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""Where systemd puts what LoadCredential= and its kin name (systemd.exec(5))."""
+_UNIT = "Write LoadCredential=NAME:/path/of/the/file into the unit, and let systemd start imipd"
+
 Environ = Mapping[str, str]
 
 
@@ -93,6 +97,23 @@ def _from_environment(name: str, environ: Environ) -> str:
     return environ[name]
 
 
+def _from_credential(name: str, environ: Environ) -> str:
+    folder = environ.get(CREDENTIALS)
+    if not folder:
+        raise PasswordError(f"there is no ${CREDENTIALS}. {_UNIT}")
+    # Here, too, the name is not repeated.
+    try:
+        content = Path(folder, name).read_bytes()
+    except OSError as error:
+        raise PasswordError(f"no such credential that can be read ({error.strerror}). {_UNIT}") from None
+    return _text(content, f"the credential holds no password. {_UNIT}")
+
+
+def _credential_if_any(name: str, environ: Environ) -> str:
+    """Read the credential where systemd has started us: `imipd log` needs no password."""
+    return _from_credential(name, environ) if environ.get(CREDENTIALS) else ""
+
+
 def _from_command(command: tuple[str, ...], environ: Environ) -> str:
     program = _program(command, environ)
     advice = "Run it by hand as the user that imipd runs as"
@@ -140,5 +161,6 @@ READERS: dict[str, Reader] = {
     "password_file": _from_file,
     "password_command": _from_command,
     "password_env": _from_environment,
+    "password_credential": _from_credential,
 }
-CHECKS: dict[str, Reader] = {**READERS, "password_command": _program}
+CHECKS: dict[str, Reader] = {**READERS, "password_command": _program, "password_credential": _credential_if_any}

@@ -103,6 +103,13 @@ def line(value: str) -> str:
     return value
 
 
+def credential_name(value: str) -> str:
+    """Accept what systemd takes for the name of a credential: that of a file (systemd.exec(5), LoadCredential)."""
+    if not re.fullmatch(r"(?!\.{1,2}$)[^/:\s]{1,255}", value) or not value.isprintable():
+        raise ValueError('is not the name of a credential. Write the ID of LoadCredential=ID:PATH: "caldav"')
+    return value
+
+
 def user_template(value: str) -> str:
     """Accept text with {localpart}, {domain} and {address}."""
     return _template(value, NAMES[1:])
@@ -112,7 +119,8 @@ def username_template(value: str) -> str:
     """Accept text with {user}, {localpart}, {domain} and {address}."""
     if ":" in value:
         # The colon ends the user-id (RFC 7617 §2).
-        raise ValueError(f"{shown(value)} has a colon, which HTTP cannot carry in a user name")
+        # Nor is it shown: what follows the colon may be meant as a password.
+        raise ValueError("has a colon, which HTTP cannot carry in a user name. Write the password as password_file")
     return _template(value, NAMES)
 
 
@@ -123,6 +131,9 @@ def url_template(value: str) -> str:
         raise ValueError('not a URL that a calendar can have. Write "https://dav.example.org/"')
     if "@" in split.netloc:
         raise ValueError("has credentials in it. Write them as username and password_file")
+    if split.query or split.fragment:
+        # It would stand in the log, and a token may be in it.
+        raise ValueError("has a query or a fragment, which no calendar's URL has. Write it without ? and #")
     if set(_PLACEHOLDER.findall(split.netloc)) - {"domain"}:
         raise ValueError("only {domain} can stand in the host of a URL. Write the others after it")
     return _template(value, NAMES)
@@ -153,7 +164,19 @@ def database_url(value: str) -> str:
     if not re.fullmatch(r"sqlite:///.+|postgresql://.+", value):
         example = '"sqlite:////var/lib/imipd/ledger.db" or "postgresql:///imipd"'
         raise ValueError(f"not a database that the ledger can use. Write {example}")
+    if value.startswith("postgresql:") and not _is_unambiguous(value):
+        # Else the rest of the password would be taken for a host, and shown.
+        raise ValueError("user, password and host cannot be told apart. Write %40 for @, %2F for / and %3A for :")
     return value
+
+
+def _is_unambiguous(url: str) -> bool:
+    """Whether user and password end where they seem to end."""
+    rest, _, _ = url.removeprefix("postgresql://").partition("?")
+    authority, _, path = rest.partition("/")
+    userinfo, _, host = authority.rpartition("@")
+    port = re.fullmatch(r"(?:\[[^\[\]]*\]|[^:]*)(?::[0-9]*)?", host)
+    return "@" not in userinfo + path and userinfo.count(":") < 2 and port is not None
 
 
 def beside_the_file(path: str, validation: ValidationInfo) -> str:
@@ -171,6 +194,7 @@ Threads = Annotated[int, Field(ge=1, le=1000)]
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]
 Line = Annotated[str, AfterValidator(line)]
+CredentialName = Annotated[str, AfterValidator(credential_name)]
 Endpoint = Annotated[str, AfterValidator(endpoint)]
 DomainName = Annotated[str, AfterValidator(domain_name)]
 UserTemplate = Annotated[str, AfterValidator(user_template)]

@@ -82,7 +82,8 @@ def open_database(url: str) -> Database:
 
 def _sqlite(url: URL) -> Database:
     if not url.database or url.database == ":memory:" or url.query:
-        raise LedgerError(f"ledger.url: {url.render_as_string()} names no file. {EXPECTED_URL}")
+        # Without its query: what stands there may be meant as a password.
+        raise LedgerError(f"ledger.url: sqlite:///{url.database or ''} names no file. {EXPECTED_URL}")
     _make_file(Path(url.database))
     # With isolation_level None the driver leaves BEGIN to us; by itself it would begin at the first change,
     # and two processes that have both read by then lock each other out.

@@ -67,7 +67,7 @@ def _cancel_whole(item: Instance, draft: Draft) -> None:
 def _leave(draft: Draft, labels: list[str]) -> None:
     """Keep these overrides and nothing else; without a master they have to name their people themselves."""
     master, kept = draft.master, {label: draft.items[label] for label in labels}
-    draft.items.clear()
+    draft.clear()
     for label, item in kept.items():
         draft.put(label, instance.completed(item, master) if master else item.component)
 
@@ -142,7 +142,7 @@ def _exclude(excluded: dict[str, Moment], draft: Draft) -> None:
     sequence = max(last.sequence, (master.sequence or 0) if master else 0)
     draft.findings.tombstones.append(Tombstone(last.party, MASTER, sequence, last.dtstamp))
     draft.findings.reasons.insert(0, Reason.CANCELLED)
-    draft.items.clear()
+    draft.clear()
 
 
 def _tombstone(item: Instance, label: str, draft: Draft) -> Tombstone:

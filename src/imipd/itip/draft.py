@@ -99,6 +99,7 @@ class Draft:
         self.items: dict[str, Instance] = {}
         self._labels = Labels()
         self._origin: dict[int, str] = {}
+        self._cleared: set[int] = set()
         for item in stored.instances:
             label = self.label(item.recurrence_id)
             if label not in self.items:  # of two overrides for one instance the second stays as it is
@@ -150,6 +151,11 @@ class Draft:
         self._hold(label, instance.read(part, self.zones))
         return self.items[label]
 
+    def clear(self) -> None:
+        """Let all instances go, the second of two for one instance too."""
+        self.items.clear()
+        self._cleared = {id(item.component) for item in self.stored.instances} - set(self._origin)
+
     def _hold(self, label: str, item: Instance) -> None:
         self.items[label] = item
         if item.recurrence_id is not None:
@@ -190,7 +196,7 @@ class Draft:
         placed, content = set[str](), []
         for item in self.stored.calendar.content:
             label = self._origin.get(id(item))
-            if item.name == "METHOD":
+            if item.name == "METHOD" or id(item) in self._cleared:
                 continue  # RFC 4791 §4.1: whoever stored it, a calendar object has none (S3)
             if label is None:
                 content.append(item)

@@ -16,7 +16,7 @@ def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
     """Put the Organizer's copy in the place of the stored series, with what is mine in it."""
     old, before = draft.master, dict(draft.overrides)
     excluded = _excluded_by_me(content, master, old, draft)
-    draft.items.clear()
+    draft.clear()
     _put(master, MASTER, old, draft)
     left_out = {draft.label(at) for at in excluded}
     kept = {draft.label(held.recurrence_id): held for held in before.values()}
@@ -120,8 +120,9 @@ def include(asked: Iterable[Moment], draft: Draft) -> None:
 
 
 def exclude(asked: Iterable[Moment], draft: Draft) -> Instance | None:
-    """Give the master an EXDATE for each of these instances and return it."""
-    master, moments = draft.master, tuple(asked)
+    """Give the master an EXDATE for each of these instances that it does not exclude yet, and return it."""
+    master = draft.master
+    moments = [at for at in asked if master is None or not recurrence.is_excluded(master, at)]
     start = master.component.one("DTSTART") if master else None
     if master is None or start is None or not moments or master.start is None:
         return master

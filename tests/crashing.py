@@ -24,7 +24,7 @@ from imipd.ledger.database import open_database
 from imipd.ledger.schema import bring_up_to_date
 from imipd.ledger.sql import SqlLedger
 from imipd.memory import Memory
-from imipd.store import Home, Stored
+from imipd.store import Home, Stored, Written
 from imipd.store.caldav import CalDavStore
 from imipd.store.transport import Session
 
@@ -68,16 +68,23 @@ class CrashingStore(CalDavStore):
         self._killer.at("found")
         return found
 
-    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+    def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         self._killer.at("write")
-        super().replace(home, stored, body)
+        done = super().replace(home, stored, body)
         self._killer.at("written")
+        return done
 
-    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> Written:
         self._killer.at("write")
-        href = super().create(home, uid, component, body)
+        done = super().create(home, uid, component, body)
         self._killer.at("written")
-        return href
+        return done
+
+    def restore(self, home: Home, href: str, body: bytes) -> Written:
+        self._killer.at("write")
+        done = super().restore(home, href, body)
+        self._killer.at("written")
+        return done
 
     def remove(self, home: Home, stored: Stored) -> None:
         self._killer.at("write")

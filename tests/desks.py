@@ -11,7 +11,7 @@ from imipd.gateway import Bounds, Doors, Gateway
 from imipd.ledger import Entry, Query, Recorded
 from imipd.ledger.memory import MemoryLedger
 from imipd.policy import Policy
-from imipd.store import Home, Stored
+from imipd.store import Home, Stored, Written
 from imipd.store.memory import MemoryStore
 
 USER = "alice"
@@ -36,16 +36,23 @@ class Steps(MemoryStore):
         self.step("find")
         return super().find(home, uid)
 
-    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+    def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         self.step("write")
-        super().replace(home, stored, body)
+        done = super().replace(home, stored, body)
         self.step("written")
+        return done
 
-    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> Written:
         self.step("write")
-        href = super().create(home, uid, component, body)
+        done = super().create(home, uid, component, body)
         self.step("written")
-        return href
+        return done
+
+    def restore(self, home: Home, href: str, body: bytes) -> Written:
+        self.step("write")
+        done = super().restore(home, href, body)
+        self.step("written")
+        return done
 
     def remove(self, home: Home, stored: Stored) -> None:
         self.step("write")

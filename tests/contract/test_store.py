@@ -185,7 +185,7 @@ def test_an_unknown_uid_is_found_nowhere(lab: Lab, uid: str) -> None:
 
 def test_what_was_created_is_found(lab: Lab, uid: str) -> None:
     """With its href, an ETag and its collection."""
-    href = lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    href = lab.store.create(lab.home, uid, "VEVENT", event(uid)).href
     (stored,) = lab.store.find(lab.home, uid)
     assert unquote(stored.href) == unquote(href)
     assert unquote(stored.href) == f"{stored.collection}{uid}.ics"
@@ -257,7 +257,7 @@ def test_a_part_of_a_uid_is_another_uid(lab: Lab) -> None:
 def test_any_uid_travels(lab: Lab, strange: str) -> None:
     """A UID is chosen by strangers: created, found, refused a second time, replaced and removed."""
     uid = f"{strange}{next(NUMBERS)}" if strange.strip(".") else strange
-    href = lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    href = lab.store.create(lab.home, uid, "VEVENT", event(uid)).href
     (stored,) = lab.store.find(lab.home, uid)
     assert unquote(stored.href) == unquote(href)
     with pytest.raises(ConflictError):
@@ -296,6 +296,35 @@ def test_a_deletion_since_the_find_is_a_conflict(lab: Lab, uid: str) -> None:
     assert lab.store.find(lab.home, uid) == ()
 
 
+def test_a_write_tells_which_version_it_left(lab: Lab, uid: str) -> None:
+    """All three of these servers name it, though two of them rewrite the body (RFC 4791 §5.3.4)."""
+    written = lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    assert (unquote(written.href), written.etag) == (unquote(stored.href), stored.etag)
+    written = lab.store.replace(lab.home, stored, event(uid, "Dinner"))
+    (changed,) = lab.store.find(lab.home, uid)
+    assert written.etag == changed.etag != stored.etag
+
+
+def test_what_was_removed_is_put_back_where_it_was(lab: Lab, uid: str) -> None:
+    """Under its name and in its calendar, which need not be those of a new object."""
+    lab.put(lab.add("Not the default"), "a name with @ & ä.ics", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    lab.store.remove(lab.home, stored)
+    written = lab.store.restore(lab.home, stored.href, stored.body)
+    (again,) = lab.store.find(lab.home, uid)
+    assert (again.href, again.collection, again.etag) == (stored.href, stored.collection, written.etag)
+    with pytest.raises(ConflictError):
+        lab.store.restore(lab.home, stored.href, stored.body)
+
+
+def test_nothing_is_put_back_into_a_calendar_that_is_not_the_accounts(lab: Lab, uid: str) -> None:
+    """Such as one that was deleted or handed to somebody else meanwhile."""
+    lab.add("Mine")
+    with pytest.raises(NoCalendarError):
+        lab.store.restore(lab.home, f"/elsewhere/work/{uid}.ics", event(uid))
+
+
 def test_a_uid_under_another_name_is_a_conflict(lab: Lab, uid: str) -> None:
     """RFC 4791 §5.3.2.1 no-uid-conflict: Radicale says it with 409, Xandikos with 412."""
     other = lab.add("Other")
@@ -327,7 +356,8 @@ def test_where_a_new_object_goes_can_be_asked_before(lab: Lab, uid: str) -> None
     other = lab.add("Yet another")
     home = replace(lab.home, calendar="Yet another")
     assert unquote(lab.store.destination(home, "VEVENT")) == unquote(other)
-    assert lab.store.create(home, uid, "VEVENT", event(uid)).startswith(lab.store.destination(home, "VEVENT"))
+    written = lab.store.create(home, uid, "VEVENT", event(uid))
+    assert written.href.startswith(lab.store.destination(home, "VEVENT"))
 
 
 def test_one_of_many_writers_wins(lab: Lab, uid: str) -> None:

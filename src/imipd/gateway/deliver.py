@@ -207,7 +207,7 @@ class Gateway:
     def _write(self, judgement: Judgement, arrival: Arrival) -> str:
         decision, stored, home = judgement.decision, judgement.stored, arrival.account.home
         if isinstance(decision, Added):
-            return self._doors.store.create(home, judgement.uid or "", judgement.component, decision.calendar)
+            return self._doors.store.create(home, judgement.uid or "", judgement.component, decision.calendar).href
         if stored is None:
             raise ConflictError("nothing is stored that could be changed")
         if isinstance(decision, Updated):

@@ -34,6 +34,15 @@ class Stored:
     """iCalendar, byte for byte as the server sent it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Where an object was written, and the version that it has since."""
+
+    href: str
+    etag: str
+    """As in `Stored`; empty where the server does not name it (Cyrus never does), and the next `find` tells."""
+
+
 class Store(Protocol):
     """A calendar server. Every method may raise each `StoreError`."""
 
@@ -43,14 +52,17 @@ class Store(Protocol):
     def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
         """Return every object with this UID in the collections that the account owns (rules A7, S1)."""
 
-    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+    def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """Write `body` in the place of `stored`, if it is unchanged since it was found (rule S2)."""
 
     def destination(self, home: Home, component: str) -> str:
         """Return the href of the collection where `create` puts a new object of this type (rule S1)."""
 
-    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
-        """Write a new object into the account's calendar for `component`; return its href (rules S1, S2)."""
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> Written:
+        """Write a new object into the account's calendar for `component` (rules S1, S2)."""
+
+    def restore(self, home: Home, href: str, body: bytes) -> Written:
+        """Write a deleted object anew where it was, in a collection that the account owns, if nothing is there."""
 
     def remove(self, home: Home, stored: Stored) -> None:
         """Delete `stored`, if it is unchanged since it was found."""

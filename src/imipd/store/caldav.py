@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from . import Home, NoCalendarError, RefusedError, Stored, StoreError, UnreachableError
+from . import Home, NoCalendarError, RefusedError, Stored, StoreError, UnreachableError, Written
 from .body import uids
 from .discovery import Collection, Principal, discover
-from .lookup import fetch, look_up
+from .lookup import fetch, look_up, strong
 from .naming import name_of
 from .transport import Session, Wire
 from .verdict import Answer, GoneError, verdict
@@ -58,30 +58,30 @@ class CalDavStore:
                 return self._look_again(home, uid)
             return found if found or not known else self._look_at_new(home, known, uid)
 
-    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+    def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """See `Store.replace`."""
         with self._watching(home):
-            wire = self._account(home).wire
-            answer = _put(wire, stored.href, {"If-Match": stored.etag}, body)
-            if answer.status == 200:
-                _confirm(wire, answer, stored, body)
+            return _put(self._account(home).wire, stored, {"If-Match": stored.etag}, body)
 
     def destination(self, home: Home, component: str) -> str:
         """See `Store.destination`."""
         with self._watching(home):
             return _target(home, self._account(home).principal, component).href
 
-    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> Written:
         """See `Store.create`; a configured calendar that does not take the component is passed over."""
         with self._watching(home):
             account = self._account(home)
             target = _target(home, account.principal, component)
-            path = target.href + quote(name_of(uid))
-            # RFC 9110 §13.1.2: two nodes that create the same object get one 201 and one 412.
-            answer = _put(account.wire, path, {"If-None-Match": "*"}, body)
-            if answer.status == 200:
-                _confirm(account.wire, answer, Stored(path, "", target.href, b""), body)
-            return path
+            return _put_new(account.wire, target.href + quote(name_of(uid)), target.href, body)
+
+    def restore(self, home: Home, href: str, body: bytes) -> Written:
+        """See `Store.restore`."""
+        with self._watching(home):
+            account, place = self._account(home), unquote(href[: href.rfind("/") + 1])
+            if place not in {unquote(collection.href) for collection in account.principal.collections}:
+                raise NoCalendarError(f"{place}: {home.username} owns no such calendar any more")
+            return _put_new(account.wire, href, place, body)
 
     def remove(self, home: Home, stored: Stored) -> None:
         """See `Store.remove`."""
@@ -144,14 +144,22 @@ class CalDavStore:
         return look_up(now.wire, new, uid)
 
 
-def _put(wire: Wire, path: str, condition: dict[str, str], body: bytes) -> Answer:
-    """Write the body under a condition; return the answer if it says that this succeeded."""
+def _put_new(wire: Wire, path: str, collection: str, body: bytes) -> Written:
+    """Write an object where there is none."""
+    # RFC 9110 §13.1.2: two nodes that create the same object get one 201 and one 412.
+    return _put(wire, Stored(path, "", collection, b""), {"If-None-Match": "*"}, body)
+
+
+def _put(wire: Wire, before: Stored, condition: dict[str, str], body: bytes) -> Written:
+    """Write the body in the place of `before`, under a condition."""
     try:
         body.decode()
     except UnicodeDecodeError as error:
         # iCalendar here is UTF-8 (RFC 5545 §3.1.4), and caldav 3.6.0 decodes every body for its debug log.
-        raise RefusedError(f"PUT {path}: the object is not UTF-8, nothing was written: {error}") from error
-    return _settled(wire.request("PUT", path, CONTENT | condition, body))
+        raise RefusedError(f"PUT {before.href}: the object is not UTF-8, nothing was written: {error}") from error
+    answer = _settled(wire.request("PUT", before.href, CONTENT | condition, body))
+    now = _confirmed(wire, answer, before, body) if answer.status == 200 else answer.headers.get("ETag", "")
+    return Written(before.href, strong(now))
 
 
 def _settled(answer: Answer) -> Answer:
@@ -161,14 +169,15 @@ def _settled(answer: Answer) -> Answer:
     return answer
 
 
-def _confirm(wire: Wire, answer: Answer, before: Stored, body: bytes) -> None:
-    """Look whether a PUT that was answered 200 is there: a login page says 200 to everything."""
+def _confirmed(wire: Wire, answer: Answer, before: Stored, body: bytes) -> str:
+    """Return the ETag of what a PUT that was answered 200 has left: a login page says 200 to everything."""
     try:
         now = fetch(wire, before.href, before.collection)
     except StoreError as error:
         raise UnreachableError(f"{answer}, but reading it back: {error}") from error
     if now.etag == before.etag or uids(now.body) != uids(body):
         raise UnreachableError(f"{answer}, yet the object is as it was")
+    return now.etag
 
 
 def _target(home: Home, principal: Principal, component: str) -> Collection:

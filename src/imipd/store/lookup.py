@@ -41,7 +41,7 @@ def fetch(wire: Wire, path: str, collection: str) -> Stored:
         # The ETag first, then the body again: a change between the two makes the later If-Match fail.
         etag = _asked_etag(wire, path)
         answer = _get(wire, path)
-    return Stored(path, _strong(etag), collection, answer.body)
+    return Stored(path, strong(etag), collection, answer.body)
 
 
 def _candidates(wire: Wire, collection: Collection, uid: str) -> list[str]:
@@ -119,7 +119,7 @@ def _asked_etag(wire: Wire, path: str) -> str:
     raise RefusedError(f"{answer}, the server gives no ETag: a write could not be kept from destroying a change")
 
 
-def _strong(etag: str) -> str:
+def strong(etag: str) -> str:
     """Return the ETag without W/.
 
     If-Match compares strongly (RFC 9110 §13.1.1), so a weak one never matches. Mostly it is a strong one that

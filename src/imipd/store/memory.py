@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from . import ConflictError, Home, NoCalendarError, RefusedError, Stored, StoreError
+from . import ConflictError, Home, NoCalendarError, RefusedError, Stored, StoreError, Written
 from .body import uids
 from .naming import name_of
 
@@ -86,13 +86,13 @@ class MemoryStore:
             held = [stored for shelf in self._own(home) for stored in shelf.objects.values()]
         return tuple(stored for stored in held if uid.strip() in uids(stored.body))
 
-    def replace(self, home: Home, stored: Stored, body: bytes) -> None:
+    def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """See `Store.replace`."""
         self._fail()
         with self._lock:
             shelf = self._unchanged(home, stored)
             self._check_uid(shelf, stored.href, body)
-            self._keep(shelf, stored.href, body)
+            return Written(stored.href, self._keep(shelf, stored.href, body).etag)
 
     def destination(self, home: Home, component: str) -> str:
         """See `Store.destination`."""
@@ -100,17 +100,21 @@ class MemoryStore:
         with self._lock:
             return self._target(home, component).href
 
-    def create(self, home: Home, uid: str, component: str, body: bytes) -> str:
+    def create(self, home: Home, uid: str, component: str, body: bytes) -> Written:
         """See `Store.create`."""
         self._fail()
         with self._lock:
             shelf = self._target(home, component)
-            href = f"{shelf.href}{quote(name_of(uid))}"
-            if href in shelf.objects:
-                raise ConflictError(f"{href} exists")
-            self._check_uid(shelf, href, body)
-            self._keep(shelf, href, body)
-            return href
+            return self._put_new(shelf, f"{shelf.href}{quote(name_of(uid))}", body)
+
+    def restore(self, home: Home, href: str, body: bytes) -> Written:
+        """See `Store.restore`."""
+        self._fail()
+        with self._lock:
+            for shelf in self._own(home):
+                if href.startswith(shelf.href):
+                    return self._put_new(shelf, href, body)
+            raise NoCalendarError(f"{href} is in no calendar of {home.username}'s")
 
     def remove(self, home: Home, stored: Stored) -> None:
         """See `Store.remove`."""
@@ -154,6 +158,13 @@ class MemoryStore:
         if shelf.objects[stored.href].etag != stored.etag:
             raise ConflictError(f"{stored.href} was changed")
         return shelf
+
+    def _put_new(self, shelf: Shelf, href: str, body: bytes) -> Written:
+        """Store a body where there is none."""
+        if href in shelf.objects:
+            raise ConflictError(f"{href} exists")
+        self._check_uid(shelf, href, body)
+        return Written(href, self._keep(shelf, href, body).etag)
 
     def _check_uid(self, shelf: Shelf, href: str, body: bytes) -> None:
         """Refuse a UID that the collection holds under another name (RFC 4791 §5.3.2.1)."""

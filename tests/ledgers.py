@@ -1,12 +1,13 @@
 """What the suites of the ledger share: an entry with everything in it, and where the databases are."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from imipd.ledger import Entry, Ledger
-from imipd.memory import Revision, Tombstone
+from imipd.memory import Memory, Revision, Tombstone
 
 NOON = datetime(2026, 3, 10, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -29,7 +30,10 @@ ENTRY = Entry(
     duration=0.25,
     revisions=(BOB,),
     tombstones=(GONE,),
+    displaced=Memory((replace(BOB, sequence=0),), (replace(GONE, dtstamp=None),)),
     former=b"BEGIN:VCALENDAR\r\n\xff\0END:VCALENDAR\r\n",
+    written=b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n",
+    etag='"2"',
 )
 
 SQL_URLS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)]

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from imipd.ledger import Ledger, Query
+from imipd.ledger import Entry, Ledger, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.memory import NOTHING, Memory, Revision
@@ -114,6 +115,91 @@ def test_a_tombstone_of_a_lower_sequence_does_not_hide_a_higher(ledger: Ledger) 
     assert recalled(ledger)[1] == {high, other, GONE}
 
 
+def test_an_entry_is_found_by_its_number(ledger: Ledger) -> None:
+    """By the one that `imipd log` shows."""
+    ledger.complete(replace(ENTRY, digest="d0"))
+    ledger.complete(ENTRY)
+    (shown,) = (each for each in ledger.log(Query()) if each.entry.digest == ENTRY.digest)
+    found = ledger.numbered(shown.number)
+    assert found is not None
+    assert (found.number, found.entry) == (shown.number, ENTRY)
+    assert [ledger.numbered(number) for number in (0, -1, 99, 2**63, 10**30)] == [None] * 5
+
+
+def test_what_is_taken_back_is_forgotten_and_marked(ledger: Ledger) -> None:
+    """What it left to remember goes, what was there before comes back; nothing else moves."""
+    other = replace(ENTRY, digest="d0", uid="other")
+    before = replace(BOB, sequence=0)
+    for each in (other, replace(ENTRY, displaced=Memory((before,), ()))):
+        ledger.complete(each)
+    undo = undoing(ledger, ENTRY.digest, revisions=(before,), tombstones=(), displaced=Memory((BOB,), (GONE,)))
+    ledger.intend(undo)
+    assert recalled(ledger) == ({BOB}, {GONE})
+    assert states(ledger) == {"d0": False, "d1": False, "undo": False}
+    assert not ledger.is_undone(ENTRY.digest, ENTRY.account)
+    ledger.complete(undo)
+    assert recalled(ledger) == ({before}, set())
+    assert states(ledger) == {"d0": False, "d1": True, "undo": False}
+    assert ledger.recall(ENTRY.account, "other") != NOTHING
+    assert ledger.is_undone(ENTRY.digest, ENTRY.account)
+    assert not ledger.is_undone(ENTRY.digest, "carol")
+    assert not ledger.is_undone("d0", ENTRY.account)
+
+
+def test_an_undo_that_is_taken_back_counts_no_more(ledger: Ledger) -> None:
+    ledger.complete(ENTRY)
+    for digest, of in (("undo", ENTRY.digest), ("redo", "undo"), ("again", "redo")):
+        ledger.complete(replace(undoing(ledger, of), digest=digest))
+        expected = {"undo": [True], "redo": [False, True], "again": [True, False, True]}[digest]
+        assert [states(ledger)[each] for each in (ENTRY.digest, "undo", "redo")[: len(expected)]] == expected
+        assert ledger.is_undone(ENTRY.digest, ENTRY.account) == expected[0]
+
+
+def test_an_entry_that_was_taken_back_stays_so_when_it_is_written_again(ledger: Ledger) -> None:
+    """A redelivery completes the entry that it finds."""
+    ledger.complete(ENTRY)
+    ledger.complete(undoing(ledger, ENTRY.digest))
+    ledger.complete(ENTRY)
+    assert states(ledger) == {"d1": True, "undo": False}
+
+
+def test_what_takes_back_an_entry_that_was_pruned_harms_nothing(ledger: Ledger) -> None:
+    ledger.complete(replace(ENTRY, undoes=77, displaced=NOTHING))
+    assert recalled(ledger) == ({BOB}, {GONE})
+
+
+def test_changes_are_counted_for_each_originator_and_account(ledger: Ledger) -> None:
+    """Only what was done and changed something, and only after the moment that is asked for."""
+    changed = replace(ENTRY, digest="added", outcome="added", reason="invited", time=NOON + DAY)
+    others = {
+        "intended": changed,
+        "nothing": replace(changed, outcome="no_action", reason="no-change"),
+        "wrong": replace(changed, outcome="error", reason="malformed"),
+        "carol": replace(changed, originator="carol@example.org"),
+        "hers": replace(changed, account="carol"),
+        "taken back": replace(changed, undoes=77),
+    }
+    for each in (ENTRY, changed):
+        ledger.complete(each)
+    for name, each in others.items():
+        (ledger.intend if name == "intended" else ledger.complete)(replace(each, digest=name))
+    assert ledger.applied("alice", "bob@example.net", NOON - DAY) == 2
+    assert ledger.applied("alice", "bob@example.net", NOON) == 1
+    assert ledger.applied("alice", "bob@example.net", NOON + DAY) == 0
+
+
+def undoing(ledger: Ledger, digest: str, **fields: Any) -> Entry:
+    """Return what is written down when the entry with this digest is taken back."""
+    found = ledger.find(digest, ENTRY.recipient)
+    assert found is not None
+    return replace(ENTRY, digest="undo", time=NOON + DAY, **fields, undoes=found.number)
+
+
+def states(ledger: Ledger) -> dict[str, bool]:
+    """Return which entries are undone."""
+    return {each.entry.digest: each.undone for each in ledger.log(Query())}
+
+
 def test_a_postponed_message_keeps_its_first_failure(ledger: Ledger) -> None:
     """`patience` counts from the first failure, for each message and recipient."""
     assert ledger.postpone("d1", "alice@example.org", NOON, "503") == NOON
@@ -132,7 +218,7 @@ def test_completing_clears_the_postponement_and_intending_does_not(ledger: Ledge
 
 
 def test_the_log_is_newest_first_and_filtered(ledger: Ledger) -> None:
-    """By recipient, by UID, since a time; by time and not by order of writing; without former objects."""
+    """By recipient, by UID, since a time; by time and not by order of writing; without the objects."""
     ledger.complete(replace(ENTRY, digest="d2", time=NOON + DAY, uid="u2"))
     ledger.complete(ENTRY)
     ledger.intend(replace(ENTRY, digest="d3", time=NOON + 2 * DAY, recipient="carol@example.org"))
@@ -146,7 +232,9 @@ def test_the_log_is_newest_first_and_filtered(ledger: Ledger) -> None:
     assert digests(Query(since=NOON + DAY)) == ["d3", "d2"]
     assert digests(Query(limit=1)) == ["d3"]
     assert digests(Query(recipient="alice@example.org", since=NOON + DAY, uid=ENTRY.uid)) == []
-    assert ledger.log(Query(uid="u2"))[0].entry == replace(ENTRY, digest="d2", time=NOON + DAY, uid="u2", former=None)
+    assert ledger.log(Query(uid="u2"))[0].entry == replace(
+        ENTRY, digest="d2", time=NOON + DAY, uid="u2", former=None, written=None
+    )
 
 
 def test_pruning_forgets_entries_but_not_what_order_needs(ledger: Ledger) -> None:

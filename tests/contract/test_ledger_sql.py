@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -20,7 +21,7 @@ from imipd.ledger.database import open_database
 from imipd.ledger.schema import bring_up_to_date
 from imipd.ledger.sql import open_ledger
 from imipd.ledger.tables import HEAD, METADATA, VERSION_TABLE
-from imipd.memory import Revision
+from imipd.memory import NOTHING, Revision
 from ledgers import BOB, ENTRY, GONE, NOON, SQL_URLS, recalled, url_of
 
 pytest_plugins = ("postgres",)
@@ -64,6 +65,7 @@ def test_no_text_from_a_mail_makes_an_entry_unwritable(sql_url: str, text: str) 
         recipient=text,
         account=text,
         message_id=text,
+        etag=text,
         originator=text,
         uid=text,
         recurrence_ids=(text,),
@@ -78,6 +80,7 @@ def test_no_text_from_a_mail_makes_an_entry_unwritable(sql_url: str, text: str) 
     assert found is not None
     assert found.entry.recurrence_ids == (text,)
     assert len(ledger.log(Query(recipient=text, uid=text))) == 1
+    assert ledger.applied(text, text, NOON - timedelta(days=1)) == 1
     assert ledger.log(Query(uid=text + "x")) == ()
     memory = ledger.recall(text, text)
     assert (len(memory.revisions), len(memory.tombstones)) == (1, 1)
@@ -114,7 +117,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from imipd.ledger import Entry
 from imipd.ledger.sql import open_ledger
-from imipd.memory import Revision
+from imipd.memory import NOTHING, Revision
 name, url = sys.argv[1:]
 print("ready", flush=True)
 sys.stdin.readline()
@@ -183,6 +186,56 @@ def test_the_migrations_lead_to_the_tables(sql_url: str) -> None:
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
         assert context.get_current_revision() == HEAD
+    database.engine.dispose()
+
+
+FIRST_ENTRY = """
+INSERT INTO entry (digest, recipient, completed, account, time, message_id, originator, method, uid, recurrence_ids,
+                   revisions, tombstones, outcome, reason, detail, href, duration, former)
+VALUES ('d1', 'alice@example.org', TRUE, 'alice', '2026-03-10 12:00:00', '', :originator, 'REPLY', 'u', '[]',
+        '[]', '[]', 'updated', 'attendee-replied', '', '/x.ics', 0.5, NULL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("originator", "kept"), [("bob@example.net", "bob@example.net"), ("ü" * 99999, "ü" * 80 + "…")]
+)
+def test_entries_of_the_first_tables_are_kept(sql_url: str, originator: str, kept: str) -> None:
+    """And what a node that runs the version before still writes can be read."""
+    database = open_database(sql_url)
+    with database.writing() as connection:
+        config = Config()
+        config.set_main_option("script_location", "imipd.ledger:migrations")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(FIRST_ENTRY), {"originator": originator})
+    bring_up_to_date(database)
+    with database.writing() as connection:
+        connection.execute(text(FIRST_ENTRY.replace("'d1'", "'d2'")), {"originator": kept})
+    database.engine.dispose()
+    ledger = open_ledger(sql_url)
+    for digest in ("d1", "d2"):
+        found = ledger.find(digest, "alice@example.org")
+        assert found is not None
+        assert found.entry.originator == kept
+        assert (found.entry.written, found.entry.displaced, found.entry.undoes, found.undone) == (
+            None,
+            NOTHING,
+            None,
+            False,
+        )
+    assert ledger.applied("alice", kept, datetime(2026, 3, 10, tzinfo=UTC)) == 2
+    ledger.close()
+
+
+def test_changes_are_counted_from_the_index(tmp_path: Path) -> None:
+    """The question is asked for every message that would change something."""
+    database = open_database(f"sqlite:///{tmp_path}/ledger.db")
+    bring_up_to_date(database)
+    question = "EXPLAIN QUERY PLAN SELECT count(*) FROM entry WHERE account = 'a' AND originator = 'o' AND time > 't'"
+    with database.reading() as connection:
+        plan = " ".join(str(row) for row in connection.exec_driver_sql(question))
+    assert "entry_applied" in plan
     database.engine.dispose()
 
 

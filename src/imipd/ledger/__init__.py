@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from imipd.memory import Memory, Revision, Tombstone
+from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 MEMORY_DAYS = 90
 """How long revisions and tombstones are kept, whatever becomes of their entries."""
+WRITTEN = ("added", "updated")
+"""The outcomes of what changed a calendar."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What was decided about one iTIP message for one recipient, and why."""
+    """What was decided about one iTIP message for one recipient, and why; or that an operator took that back."""
 
     digest: str
     """Identifies the message together with the mail that brought it; with `recipient` the entry's key."""
@@ -37,8 +39,16 @@ class Entry:
     revisions: tuple[Revision, ...] = ()
     """What the message leaves to remember once it is applied."""
     tombstones: tuple[Tombstone, ...] = ()
+    displaced: Memory = NOTHING
+    """What was remembered in the place of that before."""
     former: bytes | None = None
     """The object before the write; None where there was none, or nothing was written."""
+    written: bytes | None = None
+    """The object as it was sent to the server; None where it was deleted, or nothing was written."""
+    etag: str = ""
+    """The version that the write left; empty where the server did not name it."""
+    undoes: int | None = None
+    """The number of the entry that this one takes back; None for a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,8 @@ class Recorded:
     number: int
     completed: bool
     entry: Entry
+    undone: bool = False
+    """Whether it was taken back, and that was not taken back in turn."""
 
 
 class Ledger(Protocol):
@@ -62,20 +74,30 @@ class Ledger(Protocol):
     def find(self, digest: str, recipient: str) -> Recorded | None:
         """Return the entry for this message and recipient, intended or completed."""
 
+    def numbered(self, number: int) -> Recorded | None:
+        """Return the entry with this number."""
+
+    def is_undone(self, digest: str, account: str) -> bool:
+        """Return whether what this message did to the account was taken back, whoever its recipient was."""
+
+    def applied(self, account: str, originator: str, since: datetime) -> int:
+        """Return how many messages of one originator have changed the account after `since`."""
+
     def intend(self, entry: Entry) -> None:
         """Write down what is about to be done; takes the place of an entry with the same key."""
 
     def complete(self, entry: Entry) -> None:
         """Write down what was done; takes the place of an entry with the same key.
 
-        What it leaves to remember stays, even where the entry is written anew. Its postponement is cleared.
+        What it leaves to remember stays, even where the entry is written anew. Its postponement is cleared. One that
+        takes another entry back marks that as undone, and what it displaces is forgotten.
         """
 
     def postpone(self, digest: str, recipient: str, now: datetime, why: str) -> datetime:
         """Note that a message could not be finished now and return when that was noted first."""
 
     def log(self, query: "Query") -> tuple[Recorded, ...]:
-        """Return the entries that match, newest first; without `former`, which `find` returns."""
+        """Return the entries that match, newest first; without `former` and `written`, which `find` returns."""
 
     def prune(self, now: datetime) -> int:
         """Forget entries after `keep_days` and memory after `MEMORY_DAYS`; return how many entries went."""

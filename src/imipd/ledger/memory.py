@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from imipd.memory import Memory, Revision, Tombstone
 
-from . import MEMORY_DAYS, Entry, Query, Recorded
+from . import MEMORY_DAYS, WRITTEN, Entry, Query, Recorded
 
 Key = tuple[str, str]
 Place = tuple[str, str]
@@ -39,6 +39,21 @@ class MemoryLedger:
         with self._lock:
             return self._entries.get((digest, recipient))
 
+    def numbered(self, number: int) -> Recorded | None:
+        with self._lock:
+            return self._at(number)
+
+    def is_undone(self, digest: str, account: str) -> bool:
+        with self._lock:
+            held = list(self._entries.values())
+        return any(each.undone and (each.entry.digest, each.entry.account) == (digest, account) for each in held)
+
+    def applied(self, account: str, originator: str, since: datetime) -> int:
+        with self._lock:
+            done = [each.entry for each in self._entries.values() if each.completed and each.entry.outcome in WRITTEN]
+        theirs = [each for each in done if (each.account, each.originator, each.undoes) == (account, originator, None)]
+        return sum(each.time > since for each in theirs)
+
     def intend(self, entry: Entry) -> None:
         with self._lock:
             self._put(entry, completed=False)
@@ -47,6 +62,8 @@ class MemoryLedger:
         place = entry.account, entry.uid
         with self._lock:
             self._put(entry, completed=True)
+            if entry.undoes is not None:
+                self._take_back(entry, place, entry.undoes)
             for revision in entry.revisions:
                 _remember(self._revisions, (place, revision.party, revision.recurrence_id), entry.time, revision)
             for tombstone in entry.tombstones:
@@ -64,7 +81,9 @@ class MemoryLedger:
         with self._lock:
             found = [recorded for recorded in self._entries.values() if _matches(recorded.entry, query)]
         found.sort(key=lambda recorded: (recorded.entry.time, recorded.number), reverse=True)
-        return tuple(replace(each, entry=replace(each.entry, former=None)) for each in found[: query.limit])
+        return tuple(
+            replace(each, entry=replace(each.entry, former=None, written=None)) for each in found[: query.limit]
+        )
 
     def prune(self, now: datetime) -> int:
         activity, memory = now - self._keep, now - timedelta(days=MEMORY_DAYS)
@@ -84,7 +103,21 @@ class MemoryLedger:
         key = entry.digest, entry.recipient
         known = self._entries.get(key)
         number = known.number if known else next(self._numbers)
-        self._entries[key] = Recorded(number, completed, entry)
+        self._entries[key] = Recorded(number, completed, entry, known.undone if known else False)
+
+    def _take_back(self, entry: Entry, place: Place, number: int) -> None:
+        for revision in entry.displaced.revisions:
+            self._revisions.pop((place, revision.party, revision.recurrence_id), None)
+        for stone in entry.displaced.tombstones:
+            self._tombstones.pop((place, stone.party, stone.recurrence_id, stone.sequence), None)
+        target, undone = self._at(number), True
+        while target is not None:
+            self._entries[target.entry.digest, target.entry.recipient] = replace(target, undone=undone)
+            undoes, undone = target.entry.undoes, not undone
+            target = None if undoes is None else self._at(undoes)
+
+    def _at(self, number: int) -> Recorded | None:
+        return next((each for each in self._entries.values() if each.number == number), None)
 
 
 def _remember(kept: dict[K, tuple[datetime, V]], key: K, time: datetime, value: V) -> None:

@@ -4,33 +4,36 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import RowMapping
 
-from imipd.memory import Revision, Tombstone
+from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 from . import Entry, Recorded
 from .columns import in_utc
 
 Row = dict[str, Any]
+Kept = TypeVar("Kept", Revision, Tombstone)
+LISTS = ("recurrence_ids", "revisions", "tombstones", "displaced")
 
 
 def to_row(entry: Entry, *, completed: bool) -> Row:
     """Return the row of `entry` for the table `entry`."""
     row: Row = asdict(entry)
-    lists = {name: _dump(row[name]) for name in ("recurrence_ids", "revisions", "tombstones")}
+    lists = {name: _dump(row[name]) for name in LISTS}
     return row | lists | {"completed": completed}
 
 
 def to_recorded(row: RowMapping) -> Recorded:
-    """Return the entry that `row` holds; `former` is None where the row was read without it."""
+    """Return the entry that `row` holds; the objects are None where the row was read without them."""
     columns = dict(row)
-    number, completed = columns.pop("number"), columns.pop("completed")
+    number, completed, undone = (columns.pop(name) for name in ("number", "completed", "undone"))
     columns["recurrence_ids"] = tuple(json.loads(columns["recurrence_ids"]))
-    columns["revisions"] = tuple(Revision(**each) for each in _load(columns["revisions"]))
-    columns["tombstones"] = tuple(Tombstone(**each) for each in _load(columns["tombstones"]))
-    return Recorded(number, completed, Entry(**columns))
+    columns["revisions"] = _all(Revision, _load(columns["revisions"]))
+    columns["tombstones"] = _all(Tombstone, _load(columns["tombstones"]))
+    columns["displaced"] = _memory(columns["displaced"])
+    return Recorded(number, completed, Entry(**columns), undone)
 
 
 def remembered(values: Sequence[Revision] | Sequence[Tombstone], entry: Entry) -> list[Row]:
@@ -40,12 +43,23 @@ def remembered(values: Sequence[Revision] | Sequence[Tombstone], entry: Entry) -
     return sorted(rows, key=lambda row: (row["party"], row["recurrence_id"]))
 
 
-def _dump(values: Sequence[object]) -> str:
+def _memory(text: str) -> Memory:
+    if not text:  # of a version that did not know it
+        return NOTHING
+    kept = _load(text)
+    return Memory(_all(Revision, kept["revisions"]), _all(Tombstone, kept["tombstones"]))
+
+
+def _all(kind: type[Kept], rows: Sequence[Row]) -> tuple[Kept, ...]:
+    return tuple(kind(**each) for each in rows)
+
+
+def _dump(values: object) -> str:
     return json.dumps(values, default=lambda moment: in_utc(moment).isoformat())
 
 
-def _load(text: str) -> list[Row]:
-    return json.loads(text, object_hook=_with_times)  # type: ignore[no-any-return]
+def _load(text: str) -> Any:
+    return json.loads(text, object_hook=_with_times)
 
 
 def _with_times(fields: Row) -> Row:

@@ -7,12 +7,12 @@ database (one upsert, never read-then-write).
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, select
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imipd.memory import Memory, Revision, Tombstone
 
-from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded
+from . import MEMORY_DAYS, WRITTEN, Entry, Ledger, Query, Recorded
 from .database import Database, open_database
 from .rows import Row, remembered, to_recorded, to_row
 from .schema import bring_up_to_date
@@ -47,10 +47,27 @@ class SqlLedger:
         )
 
     def find(self, digest: str, recipient: str) -> Recorded | None:
-        query = select(ENTRY).where(*_key(ENTRY, digest, recipient))
+        return self._one(*_key(ENTRY, digest, recipient))
+
+    def numbered(self, number: int) -> Recorded | None:
+        # No database has a number beyond 63 bits, and SQLite's driver would raise over one.
+        return self._one(ENTRY.c.number == number) if number < 2**63 else None
+
+    def _one(self, *conditions: ColumnElement[bool]) -> Recorded | None:
         with self._database.reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
+            row = connection.execute(select(ENTRY).where(*conditions)).mappings().one_or_none()
         return None if row is None else to_recorded(row)
+
+    def is_undone(self, digest: str, account: str) -> bool:
+        return self._count(ENTRY.c.digest == digest, ENTRY.c.account == account, ENTRY.c.undone) > 0
+
+    def applied(self, account: str, originator: str, since: datetime) -> int:
+        whose = ENTRY.c.account == account, ENTRY.c.originator == originator, ENTRY.c.time > since
+        return self._count(*whose, ENTRY.c.completed, ENTRY.c.outcome.in_(WRITTEN), ENTRY.c.undoes.is_(None))
+
+    def _count(self, *conditions: ColumnElement[bool]) -> int:
+        with self._database.reading() as connection:
+            return connection.execute(select(func.count()).select_from(ENTRY).where(*conditions)).scalar_one()
 
     def intend(self, entry: Entry) -> None:
         with self._database.writing() as connection:
@@ -59,6 +76,8 @@ class SqlLedger:
     def complete(self, entry: Entry) -> None:
         with self._database.writing() as connection:
             _put(connection, ENTRY, [to_row(entry, completed=True)])
+            if entry.undoes is not None:
+                _take_back(connection, entry, entry.undoes)
             _put(connection, REVISION, remembered(entry.revisions, entry))
             _put(connection, TOMBSTONE, remembered(entry.tombstones, entry))
             connection.execute(delete(POSTPONED).where(*_key(POSTPONED, entry.digest, entry.recipient)))
@@ -73,8 +92,8 @@ class SqlLedger:
         return first
 
     def log(self, query: Query) -> tuple[Recorded, ...]:
-        # Without the former objects: a thousand of them may be a gigabyte.
-        columns = [column for column in ENTRY.c if column is not ENTRY.c.former]
+        # Without the objects: a thousand of them may be a gigabyte.
+        columns = [column for column in ENTRY.c if column.name not in ("former", "written")]
         newest_first = (ENTRY.c.time.desc(), ENTRY.c.number.desc())
         statement = select(*columns).where(*_matching(query)).order_by(*newest_first).limit(query.limit)
         with self._database.reading() as connection:
@@ -92,6 +111,18 @@ class SqlLedger:
 
     def close(self) -> None:
         self._database.engine.dispose()
+
+
+def _take_back(connection: Connection, entry: Entry, number: int) -> None:
+    """Forget what `entry` displaces, and mark whom it takes back; an undo that is undone counts no more."""
+    for table, values in ((REVISION, entry.displaced.revisions), (TOMBSTONE, entry.displaced.tombstones)):
+        for row in remembered(values, entry):
+            connection.execute(delete(table).where(*(column == row[column.name] for column in table.primary_key)))
+    target: int | None = number
+    undone = True
+    while target is not None:
+        connection.execute(update(ENTRY).where(ENTRY.c.number == target).values(undone=undone))
+        target, undone = connection.scalar(select(ENTRY.c.undoes).where(ENTRY.c.number == target)), not undone
 
 
 def _of(connection: Connection, table: Table, account: str, uid: str) -> list[Row]:

@@ -15,11 +15,12 @@ from sqlalchemy import (
     MetaData,
     Table,
     UniqueConstraint,
+    false,
 )
 
 from .columns import Moment, Name, Words
 
-HEAD = "0001"
+HEAD = "0002"
 """The revision in `migrations/versions` that leads to these tables."""
 
 VERSION_TABLE = "ledger_version"
@@ -37,7 +38,7 @@ ENTRY = Table(
     Column("account", Name, nullable=False),
     Column("time", Moment, nullable=False),
     Column("message_id", Words, nullable=False),
-    Column("originator", Words, nullable=False),
+    Column("originator", Name, nullable=False),
     Column("method", Words, nullable=False),
     Column("uid", Name, nullable=False),
     Column("recurrence_ids", Words, nullable=False),  # these three as JSON lists
@@ -49,10 +50,17 @@ ENTRY = Table(
     Column("href", Words, nullable=False),
     Column("duration", Float, nullable=False),
     Column("former", LargeBinary, nullable=True),
+    # With defaults: a node that runs the version before goes on writing entries.
+    Column("displaced", Words, nullable=False, server_default=""),
+    Column("written", LargeBinary, nullable=True),
+    Column("etag", Words, nullable=False, server_default=""),
+    Column("undoes", BigInteger, nullable=True),
+    Column("undone", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("digest", "recipient", name="entry_key"),
     Index("entry_time", "time"),
     Index("entry_recipient_time", "recipient", "time"),
     Index("entry_uid", "uid"),
+    Index("entry_applied", "account", "originator", "time"),
     sqlite_autoincrement=True,  # a number that somebody noted is never given to another entry
 )
 

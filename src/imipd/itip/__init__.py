@@ -6,7 +6,7 @@ Pure: no socket, no file, no clock. `gather` and `read` are where bytes are read
 
 from collections.abc import Sequence
 
-from . import authority, cancel, reply, request
+from . import authority, cancel, counter, declinecounter, refresh, reply, request
 from .decision import Added, Decision, Error, NoAction, Reason, Removed, Updated
 from .gate import gate
 from .lines import Component, MalformedError
@@ -14,7 +14,14 @@ from .message import CalendarObject, Context, ItipMessage, Limits, parse, read
 from .parts import Unprocessed, gather
 from .request import first_half
 
-METHODS = {"REQUEST": request.decide, "REPLY": reply.decide, "CANCEL": cancel.decide}
+METHODS = {
+    "REQUEST": request.decide,
+    "REPLY": reply.decide,
+    "CANCEL": cancel.decide,
+    "COUNTER": counter.decide,
+    "DECLINECOUNTER": declinecounter.decide,
+    "REFRESH": refresh.decide,
+}
 
 
 def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Context) -> CalendarObject | Error | None:

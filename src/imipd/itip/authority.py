@@ -24,7 +24,7 @@ def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Conte
 def _role_fits(stored: CalendarObject, message: ItipMessage, context: Context) -> bool:
     organizer = stored.organizer
     mine = organizer is not None and context.is_me(organizer.address)
-    if message.method == "REPLY":
+    if message.is_of_attendee:
         return mine
     return not mine and any(context.is_me(party.address) for party in stored.attendees)
 
@@ -54,13 +54,13 @@ def _wrong_object(message: ItipMessage, stored: CalendarObject, context: Context
 
 def _both_mine(message: ItipMessage, said: Party, organizer: Party, context: Context) -> bool:
     """An answer may name any of my own addresses as its ORGANIZER."""
-    return message.method == "REPLY" and context.is_me(said.address) and context.is_me(organizer.address)
+    return message.is_of_attendee and context.is_me(said.address) and context.is_me(organizer.address)
 
 
 def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) -> NoAction | Error | None:
     organizer = stored.organizer
     mine = organizer is not None and context.is_me(organizer.address)
-    if message.method == "REPLY":
+    if message.is_of_attendee:
         return _wrong_answer(message, organizer, context)
     if mine:
         return NoAction(Reason.OWN_MESSAGE, "the stored ORGANIZER is the recipient")  # A6
@@ -71,7 +71,7 @@ def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) 
 
 def _not_the_organizer(message: ItipMessage, organizer: Party | None, context: Context) -> Error | None:
     """An answer to a meeting of somebody else's is not compared with it any further (A7, R2)."""
-    if message.method != "REPLY" or organizer is None or context.is_me(organizer.address):
+    if not message.is_of_attendee or organizer is None or context.is_me(organizer.address):
         return None
     return Error(Reason.NOT_THE_ORGANIZER, f"the stored ORGANIZER is {organizer.address}")
 
@@ -86,7 +86,7 @@ def _wrong_answer(message: ItipMessage, organizer: Party | None, context: Contex
 def _wrong_sender(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Error | None:
     if context.policy.sender == "any":
         return None
-    if message.method == "REPLY":
+    if message.is_of_attendee:
         return _wrong_attendee(message, stored, context)
     return None if _delegates_to_me(message, context) else not_from_the_organizer(message, stored, context)
 
@@ -141,14 +141,17 @@ def _listed_instead(said: Party, stored: CalendarObject, context: Context) -> bo
 def answering(message: ItipMessage, context: Context) -> Party | None:
     """Return the one ATTENDEE who answers; None where the message is of several or of nobody (R4).
 
-    A delegator's answer also names the delegate and the delegate's the delegator: then it is From's (RFC 5546 §4.2.5).
+    A delegator's answer also names the delegate and the delegate's the delegator, and a COUNTER may repeat the whole
+    list: then it is From's (RFC 5546 §4.2.5, §3.2.7).
     """
     listed = message.content.attendees
     addresses = {party.address for party in listed}
-    if len(addresses) > 1 and any(
-        party.addresses("DELEGATED-TO") or party.addresses("DELEGATED-FROM") for party in listed
-    ):
+    if len(addresses) > 1 and (message.method == "COUNTER" or _tell_of_delegation(listed)):
         addresses &= {context.originator}
     if len(addresses) != 1:
         return None
     return next(party for party in listed if party.address in addresses)
+
+
+def _tell_of_delegation(listed: Sequence[Party]) -> bool:
+    return any(party.addresses("DELEGATED-TO") or party.addresses("DELEGATED-FROM") for party in listed)

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     INSTANCE_CANCELLED = "instance-cancelled"
     TRUNCATED = "truncated"
+    COUNTER_PROPOSAL = "counter-proposal"
     # no action: nothing for us in this mail
     NO_CALENDAR_PART = "no-calendar-part"
     ENCRYPTED = "encrypted"
@@ -40,6 +41,8 @@ class Reason(StrEnum):
     INVITATION_NOT_ADDED = "invitation-not-added"
     NOT_AN_ATTENDEE = "not-an-attendee"
     ALREADY_CANCELLED = "already-cancelled"
+    COUNTER_DECLINED = "counter-declined"
+    REFRESH_REQUESTED = "refresh-requested"
     DELETED_HERE = "deleted-here"
     STALE = "stale"
     NO_CHANGE = "no-change"

@@ -42,7 +42,7 @@ def _unaskable(message: ItipMessage) -> Error | None:
 
 def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | None:
     content = message.content
-    if message.method == "REPLY":
+    if message.is_of_attendee:
         return None
     if message.method == "REQUEST" and not (content.organizer and content.attendees):
         return Error(Reason.MALFORMED, "a REQUEST without ORGANIZER and ATTENDEE")  # Q1

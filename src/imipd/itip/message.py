@@ -19,7 +19,9 @@ from .lines import Component, Line, MalformedError
 from .zones import Zones
 
 KINDS = ("VEVENT", "VTODO")
-PROCESSED = ("REQUEST", "REPLY", "CANCEL")
+PROCESSED = ("REQUEST", "REPLY", "CANCEL", "COUNTER", "DECLINECOUNTER", "REFRESH")
+OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
+"""What an Attendee sends to the Organizer (RFC 5546 §1.4)."""
 OWN = "X-IMIPD-"
 
 
@@ -79,6 +81,11 @@ class ItipMessage:
 
     method: str
     content: CalendarObject
+
+    @property
+    def is_of_attendee(self) -> bool:
+        """Whether an Attendee says it, to the Organizer."""
+        return self.method in OF_ATTENDEES
 
     @property
     def uid(self) -> str:

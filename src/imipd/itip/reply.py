@@ -59,7 +59,7 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
         return Error(Reason.MALFORMED, "a REPLY is of exactly one ATTENDEE")  # R4
     draft = Draft(stored, context)
     alias = "" if any(party.address == said.address for party in stored.attendees) else context.originator or ""
-    draft.findings.notes += _comments(message)
+    draft.findings.notes += comments(message)
     # The master first: an answer for one instance in the same mail then stands above it.
     for item in sorted(message.content.instances, key=lambda item: item.recurrence_id is not None):
         party = item.attendee(said.address)
@@ -236,7 +236,8 @@ def _with_progress(part: Component, answered: Component) -> Component:
     return part
 
 
-def _comments(message: ItipMessage) -> list[str]:
+def comments(message: ItipMessage) -> list[str]:
+    """Return each COMMENT as a row of the detail."""
     found = (line for item in message.content.instances for line in item.component.all("COMMENT"))
     texts = [line.plain.strip() for line in found]
     return [f"comment: {text[:LONGEST_COMMENT]}" for text in dict.fromkeys(texts) if text]

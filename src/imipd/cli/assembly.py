@@ -1,6 +1,6 @@
 """The house put together from its configuration: every driver is opened here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from pathlib import Path
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
 from imipd.config import Config
-from imipd.gateway import Bounds, Doors, Gateway
+from imipd.gateway import Bounds, Doors, Gateway, Judgement
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
@@ -17,6 +17,17 @@ from imipd.store import Store
 from imipd.store.caldav import CalDavStore
 
 SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on: at the calendars, and at what is decided. By itself nobody."""
+
+    store: Callable[[Store], Store] = lambda store: store
+    decided: Callable[[Judgement], None] = lambda _judgement: None
+
+
+NOBODY = Watch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +46,13 @@ class House:
 
 
 @contextmanager
-def opened(config: Config, environ: Mapping[str, str]) -> Iterator[House]:
+def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) -> Iterator[House]:
     """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
     directory = Directory(config, environ)
     ledger = open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
     store = CalDavStore()
     try:
-        yield furnished(config, directory, store, ledger)
+        yield furnished(config, directory, watch.store(store), ledger, watch)
     finally:
         store.close()
         ledger.close()
@@ -63,9 +74,9 @@ def sqlite_file(config: Config) -> Path | None:
     return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
-def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger) -> House:
+def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:
     """Return the house over doors that are open already."""
-    gateway = Gateway(Doors(directory, store, ledger, now), bounds(config))
+    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided), bounds(config))
     return House(config, directory, store, ledger, gateway)
 
 

@@ -47,7 +47,9 @@ def _tried(settings: Config) -> Iterator[Found]:
     yield "ledger", _ledger(settings)
     yield from _calendars(settings)
     listening = [*settings.lmtp.listen, *(settings.smtp.listen if settings.smtp else ())]
-    yield from ((f"listen {place}", _socket(place)) for place in listening)
+    yield from ((f"listen {place}", _socket(place, _greeting)) for place in listening)
+    if settings.web and settings.web.listen:
+        yield f"listen {settings.web.listen}", _socket(settings.web.listen, _page)
 
 
 def _ledger(settings: Config) -> str:
@@ -87,13 +89,12 @@ def _calendar(store: CalDavStore, account: Account) -> str:
     return ""
 
 
-def _socket(place: str) -> str:
+def _socket(place: str, heard: Callable[[socket.socket, Address], bytes]) -> str:
     """Return what keeps us from listening there; imipd itself may do so already."""
     try:
-        greeting = _probed(place, _greeting)
+        ours = b" imipd" in _probed(place, heard)
     except OSError:
         return _bindable(place)
-    ours = b" imipd" in greeting
     return "" if ours else "another program listens there. End it, or choose another address"
 
 
@@ -114,6 +115,14 @@ def _writable(folder: Path) -> str:
 def _greeting(probe: socket.socket, address: Address) -> bytes:
     probe.connect(address)
     with contextlib.suppress(TimeoutError, ConnectionError):
+        return probe.recv(512)
+    return b""
+
+
+def _page(probe: socket.socket, address: Address) -> bytes:
+    probe.connect(address)
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        probe.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
         return probe.recv(512)
     return b""
 

@@ -56,7 +56,7 @@ def _since(text: str) -> datetime:
 def _fields(recorded: Recorded) -> dict[str, Any]:
     """Return what a program may rely on; the former object and the memory of order are ours."""
     entry = asdict(recorded.entry)
-    for name in ("former", "revisions", "tombstones"):
+    for name in ("former", "written", "revisions", "tombstones", "displaced"):
         del entry[name]
     entry["time"] = recorded.entry.time.isoformat()
     return {"entry": recorded.number, "completed": recorded.completed, **entry}

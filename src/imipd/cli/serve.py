@@ -18,8 +18,9 @@ from imipd.envelope import Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
 from imipd.ingress.threads import DeliveryThreads
 from imipd.ledger import LedgerError
+from imipd.web.metrics import Metrics
 
-from . import assembly, logs
+from . import assembly, logs, watch
 from .assembly import House
 
 DRAIN_SECONDS = 60.0
@@ -32,9 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code."""
     settings = config.load(arguments.config, os.environ)
     logs.begin(settings)
+    metrics = Metrics()
     try:
-        with assembly.opened(settings, os.environ) as house:
-            return asyncio.run(_Daemon(house, lambda: config.load(arguments.config, os.environ)).serve())
+        with assembly.opened(settings, os.environ, watch.by(metrics)) as house:
+            return asyncio.run(_Daemon(house, metrics, lambda: config.load(arguments.config, os.environ)).serve())
     except LedgerError as error:
         print(f"imipd: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL
@@ -43,20 +45,23 @@ def run(arguments: argparse.Namespace) -> int:
 class _Daemon:
     """A house with its listeners; on SIGHUP another house takes its place."""
 
-    def __init__(self, house: House, reload: Callable[[], Config]) -> None:
+    def __init__(self, house: House, metrics: Metrics, reload: Callable[[], Config]) -> None:
         self._house = house
+        self._metrics = metrics
         self._reload = reload
         self._stop = asyncio.Event()
+        self._state = "starting"
 
     async def serve(self) -> int:
         """Open the listeners, work until told to stop, finish the mails in hand."""
-        threads = DeliveryThreads(self._deliver, self._house.config.serve.threads)
+        threads = DeliveryThreads(self._metrics.measured(self._deliver), self._house.config.serve.threads)
         listeners = self._listeners(threads)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._read_again)
         try:
+            page = watch.page(self._house.config.web, self._metrics, self._trouble)
             for listener in listeners:
                 await listener.start()
         except (OSError, ValueError) as error:
@@ -65,14 +70,18 @@ class _Daemon:
             return os.EX_TEMPFAIL
         await self._work(listeners)
         threads.close()
+        if page:
+            page.close()
         return os.EX_OK
 
     async def _work(self, listeners: list[Listener]) -> None:
         notifier = sdnotify.SystemdNotifier()
         log.info("ready", listen=[address for listener in listeners for address in listener.addresses])
         notifier.notify("READY=1")
+        self._state = ""
         pruning = asyncio.create_task(self._prune())
         await self._stop.wait()
+        self._state = "stopping"
         notifier.notify("STOPPING=1")
         pruning.cancel()
         log.info("stopping", finished=await _drained(listeners))
@@ -89,6 +98,10 @@ class _Daemon:
     def _deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         return self._house.gateway.deliver(envelope)
 
+    def _trouble(self) -> str:
+        """Return what keeps us from taking mail."""
+        return self._state or watch.trouble(self._house.ledger)
+
     def _read_again(self) -> None:
         """Take over accounts, policies and limits; where to listen and the ledger stay until the next start."""
         old = self._house
@@ -98,13 +111,9 @@ class _Daemon:
         except ConfigError as error:
             log.error("the configuration stays as it was", problems=str(error))
             return
-        if (settings.lmtp.listen, settings.smtp, settings.ledger) != (
-            old.config.lmtp.listen,
-            old.config.smtp,
-            old.config.ledger,
-        ):
-            log.warning("lmtp.listen, [smtp] and [ledger] change at the next start")
-        self._house = assembly.furnished(settings, directory, old.store, old.ledger)
+        if _fixed(settings) != _fixed(old.config):
+            log.warning("lmtp.listen, [smtp], [web] and [ledger] change at the next start")
+        self._house = assembly.furnished(settings, directory, old.store, old.ledger, watch.by(self._metrics))
         log.info("configuration read again", file=str(settings.file))
 
     async def _prune(self) -> None:
@@ -116,6 +125,11 @@ class _Daemon:
             except LedgerError as error:
                 log.warning("not pruned", error=str(error))
             await asyncio.sleep(PRUNE_SECONDS)
+
+
+def _fixed(settings: Config) -> tuple[object, ...]:
+    """Return what changes at the next start alone."""
+    return settings.lmtp.listen, settings.smtp, settings.web, settings.ledger
 
 
 async def _drained(listeners: list[Listener]) -> bool:

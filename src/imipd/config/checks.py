@@ -54,6 +54,7 @@ def _needed(config: Config, _environ: Environ) -> Iterator[Finding]:
         *((("domain", index, "name"), each.name) for index, each in enumerate(config.domain)),
         (("lmtp", "listen"), config.lmtp.listen),
         (("smtp", "listen"), config.smtp is None or config.smtp.listen),
+        (("web", "listen"), config.web is None or config.web.listen),
     ]
     for location, value in wanted:
         if not value:

@@ -12,7 +12,7 @@ from pydantic import Field
 from imipd.policy import Policy
 
 from .places import AccountSection, Caldav, DomainSection, Place, PolicyDefaults, Section
-from .units import DatabaseUrl, Endpoint, Headers, Listen, Positive, Size, Tables, Threads
+from .units import DatabaseUrl, Endpoint, Headers, Listen, Positive, Size, Tables, TcpEndpoint, Threads
 
 
 class Lmtp(Section):
@@ -94,6 +94,17 @@ class Serve(Section):
     threads: Threads = Field(8, description="How many mails are processed at the same time.", examples=[8])
 
 
+class Web(Section):
+    """What a supervisor may ask `imipd serve` over HTTP: /healthz, /readyz and /metrics."""
+
+    listen: TcpEndpoint | None = Field(
+        None,
+        description="Where to listen for HTTP. Whoever reaches it may read the figures; no person or event is named"
+        " in them.",
+        examples=["127.0.0.1:2480"],
+    )
+
+
 class Log(Section):
     """What imipd says about itself, on stderr."""
 
@@ -119,6 +130,7 @@ class Config(Section):
     spam: Spam = Spam()
     limits: Limits = Limits()
     serve: Serve = Serve()
+    web: Web | None = None
     log: Log = Log()
     account: Tables[AccountSection] = ()
     domain: Tables[DomainSection] = ()

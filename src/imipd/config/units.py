@@ -63,6 +63,13 @@ def endpoint(value: str) -> str:
     return value
 
 
+def tcp_endpoint(value: str) -> str:
+    """Accept ``host:port`` and ``[::1]:port``."""
+    if not _is_tcp(value):
+        raise ValueError(f'{shown(value)} is not a host and a port. Write "127.0.0.1:2480" or "[::1]:2480"')
+    return value
+
+
 def _is_unix(text: str) -> bool:
     path = text.removeprefix("unix:")
     # The kernel keeps 108 bytes of a socket's path, one of them its end (unix(7)).
@@ -196,6 +203,7 @@ Size = Annotated[int, BeforeValidator(size)]
 Line = Annotated[str, AfterValidator(line)]
 CredentialName = Annotated[str, AfterValidator(credential_name)]
 Endpoint = Annotated[str, AfterValidator(endpoint)]
+TcpEndpoint = Annotated[str, AfterValidator(tcp_endpoint)]
 DomainName = Annotated[str, AfterValidator(domain_name)]
 UserTemplate = Annotated[str, AfterValidator(user_template)]
 UsernameTemplate = Annotated[str, AfterValidator(username_template)]

@@ -44,12 +44,14 @@ log = structlog.get_logger("imipd")
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the gateway reaches: who is served, the calendars, the ledger, the clock."""
+    """What the gateway reaches: who is served, the calendars, the ledger, the clock; and whom it tells."""
 
     accounts: Accounts
     store: Store
     ledger: Ledger
     now: Callable[[], datetime]
+    decided: Callable[[Judgement], None] = lambda _judgement: None
+    """Told of each message when it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ class Gateway:
             judgement = self._done_or_postponed(message, arrival)
         if judgement is not None:
             _log(judgement, arrival)
+            self._doors.decided(judgement)
         return judgement
 
     def _done_or_postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:

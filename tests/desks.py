@@ -140,6 +140,6 @@ def unfolded(body: bytes) -> bytes:
     return body.replace(b"\r\n ", b"")
 
 
-def with_policy(**choices: str) -> Account:
+def with_policy(**choices: str | int) -> Account:
     """Return alice's account with other choices."""
     return replace(ALICES, policy=replace(ALICES.policy, **choices))  # type: ignore[arg-type]

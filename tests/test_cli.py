@@ -427,9 +427,10 @@ def entries(write: Write) -> Path:
 def test_log_is_a_table_with_the_newest_on_top(run: Run, entries: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("log", "-c", entries) == 0
     head, *rows = capsys.readouterr().out.splitlines()
-    assert head.split() == ["TIME", "RECIPIENT", "METHOD", "OUTCOME", "REASON", "FROM", "UID", "DETAIL"]
-    assert [row.split()[6] for row in rows] == ["bob@example.net"] * 2
-    assert [row.split()[7] for row in rows] == ["fresh", "abc@example.org"]
+    assert head.split() == ["ENTRY", "TIME", "RECIPIENT", "METHOD", "OUTCOME", "REASON", "FROM", "UID", "DETAIL"]
+    assert [row.split()[0] for row in rows] == ["2", "1"]
+    assert [row.split()[7] for row in rows] == ["bob@example.net"] * 2
+    assert [row.split()[8] for row in rows] == ["fresh", "abc@example.org"]
     assert "(updated)" in rows[0]  # intended, not completed
     assert "(updated)" not in rows[1]
 
@@ -463,7 +464,8 @@ def test_log_json_holds_the_entry_and_nobody_s_calendar(
     assert (told["outcome"], told["reason"], told["completed"]) == ("updated", "attendee-replied", True)
     assert datetime.fromisoformat(told["time"]) == ENTRY.time
     assert told["recurrence_ids"] == list(ENTRY.recurrence_ids)
-    assert not {"former", "revisions", "tombstones"} & set(told)
+    assert (told["entry"], told["undone"], told["undoes"]) == (1, False, None)
+    assert not {"former", "written", "etag", "revisions", "tombstones", "displaced"} & set(told)
 
 
 def test_log_of_a_ledger_that_is_not_there_makes_none(

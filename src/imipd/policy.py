@@ -18,6 +18,8 @@ class Policy:
     """A PUBLISH."""
     sender: Literal["any", "from", "dkim", "dmarc"] = "from"
     """How far the originator must be proven (A2, G11)."""
+    changes_per_hour: int = 60
+    """How often one originator may change the account's calendars in an hour; 0 sets no limit (S8)."""
 
 
 DEFAULTS = Policy()

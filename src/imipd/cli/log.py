@@ -13,13 +13,14 @@ from typing import Any
 
 from imipd import config
 from imipd.address import comparable
-from imipd.ledger import Entry, LedgerError, Query, Recorded
+from imipd.ledger import LedgerError, Query, Recorded
 
 from . import assembly
 
 _BACK = re.compile(r"(\d+)([smhdw])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_HEAD = ("TIME", "RECIPIENT", "METHOD", "OUTCOME", "REASON", "FROM", "UID", "DETAIL")
+_OURS = frozenset({"former", "written", "etag", "revisions", "tombstones", "displaced"})
+_HEAD = ("ENTRY", "TIME", "RECIPIENT", "METHOD", "OUTCOME", "REASON", "FROM", "UID", "DETAIL")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,16 +55,14 @@ def _since(text: str) -> datetime:
 
 
 def _fields(recorded: Recorded) -> dict[str, Any]:
-    """Return what a program may rely on; the former object and the memory of order are ours."""
-    entry = asdict(recorded.entry)
-    for name in ("former", "written", "revisions", "tombstones", "displaced"):
-        del entry[name]
+    """Return what a program may rely on; the objects and the memory of order are ours."""
+    entry = {name: value for name, value in asdict(recorded.entry).items() if name not in _OURS}
     entry["time"] = recorded.entry.time.isoformat()
-    return {"entry": recorded.number, "completed": recorded.completed, **entry}
+    return {"entry": recorded.number, "completed": recorded.completed, "undone": recorded.undone, **entry}
 
 
 def _table(found: Iterable[Recorded]) -> list[str]:
-    rows = [_HEAD, *(_row(item.entry, completed=item.completed) for item in found)]
+    rows = [_HEAD, *map(_row, found)]
     widths = [min(max(len(row[column]) for row in rows), 40) for column in range(len(_HEAD) - 1)]
     lines = [
         "  ".join([*(_cut(text, width) for text, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
@@ -77,15 +76,17 @@ def _cut(text: str, width: int) -> str:
     return text.ljust(width) if len(text) <= width else f"{text[: width - 1]}…"
 
 
-def _row(entry: Entry, *, completed: bool) -> tuple[str, ...]:
+def _row(recorded: Recorded) -> tuple[str, ...]:
+    entry = recorded.entry
     texts = (
+        str(recorded.number),
         f"{entry.time.astimezone():%Y-%m-%d %H:%M:%S}",
         entry.recipient,
         entry.method or "-",
-        entry.outcome if completed else f"({entry.outcome})",
+        entry.outcome if recorded.completed else f"({entry.outcome})",
         entry.reason,
         entry.originator or "-",
         entry.uid or "-",
-        " ".join([*entry.recurrence_ids, entry.detail]),
+        " ".join([*(["(taken back)"] if recorded.undone else []), *entry.recurrence_ids, entry.detail]),
     )
     return tuple("".join(char if char.isprintable() else " " for char in text) for text in texts)

@@ -62,7 +62,8 @@ def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def override(policy: Policy, choices: Mapping[str, str]) -> Policy:
     """Return `policy` with `choices` made, such as ``{"invitations": "add"}``; `ConfigError` where there is none."""
-    document = {"policy": dict(choices)}
+    numbers = {key: int(text) for key, text in choices.items() if text.isascii() and text.isdigit()}
+    document = {"policy": {**choices, **numbers}}
     try:
         return PolicySection.model_validate(document["policy"]).applied_to(policy)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from imipd.policy import Policy
 from .units import (
     Addresses,
     Command,
+    Count,
     CredentialName,
     DomainName,
     DomainNames,
@@ -113,6 +114,12 @@ class PolicySection(Section):
         description="Whom a message must come from: `any` sender; the party that it speaks for, by its `from`"
         " field; the same, and proven by `dkim` or `dmarc`. This version can prove nothing, so that `dkim` and"
         " `dmarc` refuse every message.",
+    )
+    changes_per_hour: Count = Field(
+        60,
+        description="How many messages of one originator may change the calendars of an account within an hour;"
+        " what they bring beyond that is refused. 0: no limit.",
+        examples=[60],
     )
 
     def applied_to(self, policy: Policy) -> Policy:

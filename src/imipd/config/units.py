@@ -197,6 +197,7 @@ Tables = Annotated[tuple[Item, ...], BeforeValidator(from_list)]
 Texts = Annotated[tuple[Item, ...], BeforeValidator(as_list)]
 
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
 Threads = Annotated[int, Field(ge=1, le=1000)]
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Size = Annotated[int, BeforeValidator(size)]

@@ -32,9 +32,10 @@ from imipd.itip import (
 )
 from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
-from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError
+from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
 from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry
+from .restraint import restrained
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
 LANES = 256
@@ -118,7 +119,11 @@ class Gateway:
     def judgements(self, recipient: str, account: Account, envelope: Envelope) -> tuple[Judgement, ...]:
         """Return what `deliver` would do for one recipient, and do nothing. Raises StoreError, LedgerError."""
         arrival = Arrival(comparable(recipient), account, self.read(envelope), self._doors.now())
-        return tuple(self.judge(message, arrival) for message in self.messages(arrival.mail))
+        judged: list[Judgement] = []
+        for message in self.messages(arrival.mail):
+            planned = sum(each.writes for each in judged)
+            judged.append(self.judge(message, replace(arrival, planned=planned)))
+        return tuple(judged)
 
     def messages(self, read: Mail) -> tuple[ItipMessage | Unprocessed, ...]:
         """Return the iTIP messages in a mail; one without a method where there is none to process."""
@@ -167,7 +172,8 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        return replace(blank, decision=itip.decide(message, chosen, context), stored=held)
+        decided = restrained(itip.decide(message, chosen, context), blank.digest, arrival, self._doors.ledger)
+        return replace(blank, decision=decided, stored=held, memory=context.memory)
 
     def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
         """What the gate refuses is never looked up; the server's own list of my addresses is asked last."""
@@ -200,24 +206,25 @@ class Gateway:
         ledger, entry = self._doors.ledger, entry_of(judgement, arrival, self._doors.now())
         if judgement.writes:
             ledger.intend(entry)
-            href = self._write(judgement, arrival)
+            done = self._write(judgement, arrival)
             duration = (self._doors.now() - arrival.time).total_seconds()
-            ledger.complete(replace(entry, href=href, duration=duration))
+            ledger.complete(replace(entry, href=done.href, etag=done.etag, duration=duration))
         elif judgement.decision.reason is not Reason.NO_CALENDAR_PART:  # ordinary mail has no entry
-            ledger.complete(true_entry(entry, ledger.find(entry.digest, entry.recipient)))
+            before = ledger.find(entry.digest, entry.recipient)
+            if before is None or not before.undone:  # what was taken back stays told, and is not remembered again
+                ledger.complete(true_entry(entry, before))
         return judgement
 
-    def _write(self, judgement: Judgement, arrival: Arrival) -> str:
+    def _write(self, judgement: Judgement, arrival: Arrival) -> Written:
         decision, stored, home = judgement.decision, judgement.stored, arrival.account.home
         if isinstance(decision, Added):
-            return self._doors.store.create(home, judgement.uid or "", judgement.component, decision.calendar).href
+            return self._doors.store.create(home, judgement.uid or "", judgement.component, decision.calendar)
         if stored is None:
             raise ConflictError("nothing is stored that could be changed")
         if isinstance(decision, Updated):
-            self._doors.store.replace(home, stored, decision.calendar)
-        else:
-            self._doors.store.remove(home, stored)
-        return stored.href
+            return self._doors.store.replace(home, stored, decision.calendar)
+        self._doors.store.remove(home, stored)
+        return Written(stored.href, "")
 
     def _postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival, error: StoreError) -> Judgement | None:
         """Return None where the MTA shall bring the mail again, the final judgement where patience is over."""

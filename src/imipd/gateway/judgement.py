@@ -7,11 +7,11 @@ from datetime import datetime
 from imipd.accounts import Account
 from imipd.envelope import Envelope
 from imipd.itip import Added, Context, Decision, Error, ItipMessage, NoAction, Reason, Removed, Unprocessed, Updated
-from imipd.ledger import Entry, Recorded
+from imipd.ledger import WRITTEN, Entry, Recorded
 from imipd.mail import Mail
+from imipd.memory import NOTHING, Memory
 from imipd.store import Stored
 
-WRITTEN = (Added.outcome, Updated.outcome)
 FOUND_DONE = (Reason.NO_CHANGE, Reason.DELETED_HERE)
 """What the same message is decided to be against its own result."""
 GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE)
@@ -26,6 +26,8 @@ class Arrival:
     account: Account
     mail: Mail
     time: datetime
+    planned: int = 0
+    """Changes by other messages of this mail that the ledger does not know of: those that are judged, not done."""
 
     def context(self, me: frozenset[str]) -> Context:
         """Return what a decision is made from, before anything is looked up."""
@@ -43,6 +45,8 @@ class Judgement:
     decision: Decision
     component: str = ""
     stored: Stored | None = None
+    memory: Memory = NOTHING
+    """What was remembered when that was decided."""
 
     @property
     def writes(self) -> bool:
@@ -71,6 +75,7 @@ def undecided(message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement
 def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
     """Return what the ledger shall say of it."""
     decision, stored = judgement.decision, judgement.stored
+    revisions, tombstones = getattr(decision, "revisions", ()), getattr(decision, "tombstones", ())
     return Entry(
         digest=judgement.digest,
         recipient=arrival.recipient,
@@ -86,9 +91,21 @@ def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
         detail=decision.detail,
         href=stored.href if stored else "",
         duration=(now - arrival.time).total_seconds(),
-        revisions=getattr(decision, "revisions", ()),
-        tombstones=getattr(decision, "tombstones", ()),
+        revisions=revisions,
+        tombstones=tombstones,
+        displaced=_displaced(judgement.memory, Memory(revisions, tombstones)),
         former=stored.body if stored and judgement.writes else None,
+        written=getattr(decision, "calendar", None),
+    )
+
+
+def _displaced(before: Memory, left: Memory) -> Memory:
+    """Return what was remembered of the same parties and instances."""
+    revised = {(each.party, each.recurrence_id) for each in left.revisions}
+    buried = {(each.party, each.recurrence_id, each.sequence) for each in left.tombstones}
+    return Memory(
+        tuple(each for each in before.revisions if (each.party, each.recurrence_id) in revised),
+        tuple(each for each in before.tombstones if (each.party, each.recurrence_id, each.sequence) in buried),
     )
 
 

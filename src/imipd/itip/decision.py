@@ -20,6 +20,7 @@ class Reason(StrEnum):
     INSTANCE_CANCELLED = "instance-cancelled"
     TRUNCATED = "truncated"
     COUNTER_PROPOSAL = "counter-proposal"
+    UNDONE = "undone"
     # no action: nothing for us in this mail
     NO_CALENDAR_PART = "no-calendar-part"
     ENCRYPTED = "encrypted"
@@ -46,6 +47,7 @@ class Reason(StrEnum):
     DELETED_HERE = "deleted-here"
     STALE = "stale"
     NO_CHANGE = "no-change"
+    UNDONE_HERE = "undone-here"
     # error: the message is not believed or cannot be carried out
     MALFORMED = "malformed"
     TOO_LARGE = "too-large"
@@ -60,6 +62,7 @@ class Reason(StrEnum):
     COMPONENT_CHANGED = "component-changed"
     AMBIGUOUS_UID = "ambiguous-uid"
     STORED_UNREADABLE = "stored-unreadable"
+    RATE_LIMITED = "rate-limited"
     # error: given up after patience
     CALENDAR_REFUSED = "calendar-refused"
     CALENDAR_UNREACHABLE = "calendar-unreachable"

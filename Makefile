@@ -6,7 +6,7 @@ export PIP_ROOT_USER_ACTION = ignore
 PYTEST ?= -n auto
 
 # What the end-to-end tests run beside us.
-E2E_PACKAGES = postgresql
+E2E_PACKAGES = postgresql postfix
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check e2e fuzz mutation lock clean
@@ -24,12 +24,8 @@ check: .venv/ready
 	.venv/bin/pytest -q tests/test_walls.py
 
 e2e: .venv/ready .venv-servers/ready
-	@missing=$$(for package in $(E2E_PACKAGES); do \
-	  dpkg-query -Wf '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
-	if [ -n "$$missing" ]; then \
-	  $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing; fi
-	.venv/bin/pytest -m e2e
+	$(SUDO) tests/e2e/install $(E2E_PACKAGES)
+	$(SUDO) .venv/bin/pytest -m e2e $(PYTEST) --dist loadgroup
 
 # Outside CI: ten minutes of mutated mails through the pure path, and mutants of the core (half an hour).
 SECONDS = 600

@@ -77,10 +77,10 @@ class Daemon:
 
 
 @contextmanager
-def serving(folder: Path, url: str, listen: tuple[str, ...], more: str = "") -> Iterator[Daemon]:
+def serving(folder: Path, url: str, listen: tuple[str, ...], more: str = "", text: str = CONFIG) -> Iterator[Daemon]:
     """Run `imipd serve` until the block ends; it says by sd_notify when it is ready."""
     config = folder / "imipd.toml"
-    config.write_text(CONFIG.format(listen=json.dumps(listen), folder=folder, url=url) + more)
+    config.write_text(text.format(listen=json.dumps(listen), folder=folder, url=url) + more)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(folder / "notify"))
         systemd.settimeout(PATIENCE)

@@ -32,9 +32,9 @@ class Server:
 
 
 @contextmanager
-def radicale(folder: Path, users: Mapping[str, str] = USERS) -> Iterator[Server]:
+def radicale(folder: Path, users: Mapping[str, str] = USERS, port: int = 0) -> Iterator[Server]:
     """Run Radicale with an htpasswd file; it makes a principal at the first login, but no calendar."""
-    port = _free_port()
+    port = port or _free_port()
     passwords = folder / "users"
     passwords.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
     config = folder / "config"

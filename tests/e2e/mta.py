@@ -1,0 +1,59 @@
+"""What the tests ask of a mail server, and the files of deploy/ that it is set up with."""
+
+import smtplib
+import subprocess
+from pathlib import Path
+from typing import Protocol
+
+from correspondence import BOB
+
+from .letter import Letter
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+
+class Mta(Protocol):
+    """A mail server that takes mail by SMTP on a port."""
+
+    port: int
+
+    def start(self) -> None:
+        """Start it."""
+
+    def stop(self) -> None:
+        """Stop it."""
+
+    def waiting(self) -> bool:
+        """Return whether its queue holds a mail that it has tried to deliver, and will try again."""
+
+    def empty(self) -> bool:
+        """Return whether its queue holds nothing."""
+
+    def flush(self) -> None:
+        """Have it try again now."""
+
+
+def submit(mta: Mta, letter: Letter) -> None:
+    """Send a mail in one transaction; raise where the mail server does not take it."""
+    is_ascii = all(recipient.isascii() for recipient in letter.recipients)
+    with smtplib.SMTP("127.0.0.1", mta.port, timeout=60) as smtp:
+        # Without the parameter, the standard library sends ASCII alone.
+        options = ["BODY=8BITMIME"] if is_ascii else ["SMTPUTF8", "BODY=8BITMIME"]
+        refused = smtp.sendmail(BOB, letter.recipients, letter.raw, options)
+    assert refused == {}
+
+
+def snippet(name: str, replaced: dict[str, object]) -> str:
+    """Return a file of deploy/ with the paths and ports of a test; each must stand in it."""
+    text = (DEPLOY / name).read_text()
+    for found, value in replaced.items():
+        assert found in text, f"{name} has no {found}"
+        text = text.replace(found, str(value))
+    return text
+
+
+def run(*command: str | Path, is_checked: bool = True) -> str:
+    """Run a command and return what it says."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert not is_checked or done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout

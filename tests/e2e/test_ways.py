@@ -1,0 +1,97 @@
+"""Every way into imipd: each mail is once in the mailbox and once in the calendar, whatever was away meanwhile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from .letter import ALICE, ALICE_UMLAUT, CALENDARS, CAROL, DAVE, Letter, invitation
+from .mta import Mta, submit
+from .stand import Server, Stand, standing, until
+from .ways import WAYS, Way
+
+pytestmark = pytest.mark.e2e
+
+PARAMETERS = [pytest.param(way, id=way.name, marks=pytest.mark.xdist_group(way.name)) for way in WAYS]
+LARGE = 20 * 2**20
+
+
+@dataclass
+class Running:
+    """A way that is up."""
+
+    way: Way
+    stand: Stand
+    mta: Mta
+
+    def arrives(self, letter: Letter) -> None:
+        """Wait for the mail, and then for the queue's end; nothing can come twice after that."""
+        holders = [recipient for recipient in letter.recipients if recipient in CALENDARS]
+        until(lambda: all(self.stand.mailbox(each, letter) for each in letter.recipients), "the mail")
+        until(lambda: all(self.stand.calendar(each, letter) for each in holders), "the event")
+        until(self.mta.empty, "an empty queue")
+        for recipient in letter.recipients:
+            (mail,) = self.stand.mailbox(recipient, letter)
+            assert mail.partition(b"\n\n")[2].rstrip(b"\n") == letter.body
+        for holder in holders:
+            assert self.stand.calendar(holder, letter) == 1
+            assert self.stand.outcomes(holder, letter) == ["added: invited"]
+
+    def waits_for(self, server: Server) -> None:
+        """Stop a server, send a mail, see it kept, start the server, see it arrive."""
+        letter = invitation(ALICE)
+        server.stop()
+        submit(self.mta, letter)
+        until(self.mta.waiting, "a mail that waits")
+        assert len(self.stand.mailbox(ALICE, letter)) == self.way.is_copy
+        server.start()
+        self.mta.flush()
+        self.arrives(letter)
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
+def running(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """Set a way up once for all that is asked of it."""
+    with standing() as stand:
+        way: Way = request.param
+        mta = way.build(stand)
+        stand.calendars.start()
+        stand.imipd.start()
+        mta.start()
+        try:
+            yield Running(way, stand, mta)
+        finally:
+            mta.stop()
+
+
+def test_one_mail(running: Running) -> None:
+    letter = invitation(ALICE)
+    submit(running.mta, letter)
+    running.arrives(letter)
+
+
+def test_several_recipients_in_one_transaction(running: Running) -> None:
+    """Two with calendars, one without."""
+    letter = invitation(ALICE, DAVE, CAROL)
+    submit(running.mta, letter)
+    running.arrives(letter)
+
+
+def test_an_address_beyond_ascii(running: Running) -> None:
+    letter = invitation(ALICE_UMLAUT)
+    submit(running.mta, letter)
+    running.arrives(letter)
+
+
+def test_a_large_mail(running: Running) -> None:
+    letter = invitation(ALICE, filling=LARGE)
+    submit(running.mta, letter)
+    running.arrives(letter)
+
+
+def test_imipd_away_and_back(running: Running) -> None:
+    running.waits_for(running.stand.imipd)
+
+
+def test_the_calendar_away_and_back(running: Running) -> None:
+    running.waits_for(running.stand.calendars)

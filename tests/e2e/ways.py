@@ -1,0 +1,78 @@
+"""The ways from a mail server to imipd, each set up with the very files of deploy/, as a table."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from daemons import free_place
+from imipd import client
+
+from .mta import Mta, snippet
+from .postfix import Postfix
+from .stand import Stand
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way, and what it can do."""
+
+    name: str
+    build: Callable[[Stand], Mta]
+    is_copy: bool = False
+    """Whether the mailbox has the mail while imipd or the calendar is away."""
+    takes: frozenset[str] = field(default=frozenset({"non-ascii"}))
+    """Of what not every mail server can do."""
+
+
+def imipc(stand: Stand) -> Path:
+    """Return imipc as it is installed: one file, which runs by itself."""
+    program = stand.folder / "imipc"
+    program.write_text(Path(client.__file__).read_text().replace("/usr/bin/python3", _python()))
+    program.chmod(0o755)
+    return program
+
+
+def _python() -> str:
+    """Return an interpreter that every user may run; the one of the tests may lie in a home folder."""
+    return "/usr/bin/python3" if os.access("/usr/bin/python3", os.X_OK) else sys.executable
+
+
+def _postfix(stand: Stand) -> Postfix:
+    return Postfix(stand.subfolder("postfix"), int(free_place().rpartition(":")[2]), stand.mailboxes)
+
+
+def _copying(stand: Stand, transport: str) -> Postfix:
+    """Return Postfix as deploy/postfix/main.cf sets it up, with another transport."""
+    postfix = _postfix(stand)
+    etc = postfix.folder / "etc"
+    replaced = {"/etc/postfix": etc, "lmtp:inet:127.0.0.1:2424": transport}
+    postfix.add("main.cf", snippet("postfix/main.cf", replaced))
+    postfix.add("imipd_bcc", snippet("postfix/imipd_bcc", {}))
+    return postfix
+
+
+def copy_by_tcp(stand: Stand) -> Mta:
+    """Postfix: recipient_bcc_maps, LMTP over TCP."""
+    return _copying(stand, f"lmtp:inet:{stand.tcp}")
+
+
+def copy_by_unix(stand: Stand) -> Mta:
+    """Postfix: recipient_bcc_maps, LMTP over a unix socket."""
+    return _copying(stand, f"lmtp:unix:{stand.socket}")
+
+
+def copy_by_imipc(stand: Stand) -> Mta:
+    """Postfix: recipient_bcc_maps, a pipe."""
+    postfix = _copying(stand, "imipd:")
+    replaced = {"user=imipd": "user=nobody", "/usr/local/bin/imipc": imipc(stand), "/run/imipd/lmtp.sock": stand.socket}
+    postfix.add("master.cf", snippet("postfix/master.cf", replaced))
+    return postfix
+
+
+WAYS = (
+    Way("postfix-copy-tcp", copy_by_tcp, is_copy=True),
+    Way("postfix-copy-unix", copy_by_unix, is_copy=True),
+    Way("postfix-copy-imipc", copy_by_imipc, is_copy=True),
+)

@@ -32,7 +32,7 @@ def _role_fits(stored: CalendarObject, message: ItipMessage, context: Context) -
 def refuse(message: ItipMessage, stored: CalendarObject | None, context: Context) -> NoAction | Error | None:
     """Return why the originator may not say this of the stored object, None where he may."""
     if stored is None:
-        return _wrong_sender(message, None, context)
+        return _wrong_sender(message, None, context) or _own_invitation(message, context)
     return (
         _not_the_organizer(message, stored.organizer, context)
         or _wrong_object(message, stored, context)
@@ -50,6 +50,17 @@ def _wrong_object(message: ItipMessage, stored: CalendarObject, context: Context
     if stored.kind != message.content.kind:
         return Error(Reason.COMPONENT_CHANGED, f"stored {stored.kind}, message {message.content.kind}")  # A5
     return None
+
+
+def _own_invitation(message: ItipMessage, context: Context) -> NoAction | None:
+    """Nobody invites himself: such a mail is a copy, or a stranger has my address in From (A6)."""
+    organizer = message.content.organizer
+    if message.is_of_attendee or organizer is None or not context.is_me(organizer.address):
+        return None
+    mine = {party.address for party in message.content.attendees if context.is_me(party.address)}
+    if mine - {organizer.address}:
+        return None  # two people of one account
+    return NoAction(Reason.OWN_MESSAGE, "the ORGANIZER is the recipient")
 
 
 def _both_mine(message: ItipMessage, said: Party, organizer: Party, context: Context) -> bool:

@@ -42,6 +42,8 @@ def _unaskable(message: ItipMessage) -> Error | None:
 
 def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | None:
     content = message.content
+    if len({item.organizer.address for item in content.instances if item.organizer}) > 1:
+        return Error(Reason.MALFORMED, "its components name several ORGANIZERs")  # A3
     if message.is_of_attendee:
         return None
     if message.method == "REQUEST" and not (content.organizer and content.attendees):

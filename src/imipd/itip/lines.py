@@ -27,6 +27,9 @@ _CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(r"[A-Za-z0-9-]+(?=[;:])")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What no content line may hold (RFC 5545 §3.1). vobject, hence Radicale, ends a line at a bare CR, and what stood
+behind it would be a line that nobody has judged; Xandikos refuses the object."""
 
 
 class MalformedError(Exception):
@@ -230,14 +233,17 @@ def component(name: str, content: Iterable[Line | Component]) -> Component:
 
 
 def refolded(original: Component) -> Component:
-    """Return a copy with every line folded anew with CRLF, without those that cannot be read or are said again."""
+    """Return a copy with every line folded anew with CRLF and with spaces for control characters.
+
+    Lines that cannot be read, or are said again, go.
+    """
     content: list[Line | Component] = []
     said: set[str] = set()
     for item in original.content:
         if isinstance(item, Component):
             content.append(refolded(item))
         elif item.name and item.text not in said:
-            content.append(of_text(item.text))
+            content.append(of_text(_CONTROL.sub(" ", item.text)))
             said |= {item.text} if item.name in ONCE else set()
     return component(original.name, content)
 

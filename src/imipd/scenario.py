@@ -13,6 +13,8 @@ from imipd import itip
 from imipd.itip import Component, Decision
 
 SECTIONS = ("context", "stored", "mail", "decision", "changes")
+_ACTS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What acts on a terminal instead of being shown: control characters, and marks that turn the direction of writing."""
 _HEADING = re.compile(r"^== (\w+)[ \t]*$", re.MULTILINE)
 
 
@@ -58,7 +60,8 @@ def decision_row(decision: Decision) -> str:
 
 def decision_rows(decision: Decision) -> tuple[str, ...]:
     """Return the decision with its detail."""
-    return decision_row(decision), *(f"# {row}".rstrip() for row in decision.detail.splitlines() if row.strip())
+    rows = (printable(row) for row in decision.detail.splitlines() if row.strip())
+    return decision_row(decision), *(f"# {row}".rstrip() for row in rows)
 
 
 def rendered(decided: Sequence[tuple[Decision, tuple[str, ...]]]) -> str:
@@ -89,7 +92,7 @@ def _components(body: bytes | None) -> dict[str, list[tuple[str, ...]]]:
 
 
 def _collect(part: Component, label: str, labels: dict[int, str], found: dict[str, list[tuple[str, ...]]]) -> None:
-    found[label].append(tuple(_printable(line.text) for line in part.lines))
+    found[label].append(tuple(printable(line.text) for line in part.lines))
     for inner in part.components:
         name = inner.name if part.name == "VCALENDAR" else f"{part.name}/{inner.name}"
         suffix = labels.get(id(inner)) or _zone(inner) or label.removeprefix(part.name).strip()
@@ -101,8 +104,9 @@ def _zone(part: Component) -> str:
     return named[0].value if named else ""
 
 
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+def printable(text: str) -> str:
+    r"""Return the text with ``\u001b`` for each character that acts on a terminal."""
+    return _ACTS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 Lines = tuple[str, ...]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from imipd import config
+from imipd import config, scenario
 from imipd.accounts import Account
 from imipd.accounts.configured import Directory
 from imipd.config import Config
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"warn  {warning}")
     shut = 0
     for name, trouble in _tried(settings):
-        print(f"FAIL  {name}: {trouble}" if trouble else f"ok    {name}")
+        print(scenario.printable(f"FAIL  {name}: {trouble}") if trouble else f"ok    {name}")
         shut += bool(trouble)
     return 1 if shut else os.EX_OK
 

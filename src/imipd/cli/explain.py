@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _failed(why: str, code: int) -> int:
-    print(f"imipd explain: {why}", file=sys.stderr)
+    print(f"imipd explain: {scenario.printable(why)}", file=sys.stderr)
     return code
 
 
@@ -160,7 +160,8 @@ def _changes(judgement: Judgement) -> tuple[str, ...]:
 def _as_text(case: Case, judged: tuple[Judgement, ...], remembered: Sequence[str]) -> str:
     rows = ["== context", f"recipient: {case.recipient}"]
     rows += _of_account(case.account, case.recipient) if case.account else []
-    return "\n".join([*rows, *remembered, scenario.rendered([(item.decision, _changes(item)) for item in judged])])
+    known = map(scenario.printable, [*rows, *remembered])
+    return "\n".join([*known, scenario.rendered([(item.decision, _changes(item)) for item in judged])])
 
 
 def _of_account(account: Account, recipient: str) -> list[str]:

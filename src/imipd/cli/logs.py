@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from collections.abc import MutableMapping
+from typing import Any
 
 import structlog
 
+from imipd import scenario
 from imipd.config import Config
 
 
@@ -21,6 +24,7 @@ def begin(config: Config) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _printable,
             *tracebacks,
             renderer,
         ],
@@ -28,3 +32,8 @@ def begin(config: Config) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Let no UID or method of a stranger tell the operator's terminal what to do: ConsoleRenderer prints as is."""
+    return {key: scenario.printable(value) if isinstance(value, str) else value for key, value in event.items()}

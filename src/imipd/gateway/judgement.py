@@ -14,6 +14,8 @@ from imipd.store import Stored
 
 FOUND_DONE = (Reason.NO_CHANGE, Reason.DELETED_HERE)
 """What the same message is decided to be against its own result."""
+LONGEST_UID = 200
+"""Characters of a UID in a header field: a line of a mail has at most 998 octets (RFC 5322 §2.1.1)."""
 GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE)
 
 
@@ -56,7 +58,7 @@ class Judgement:
     @property
     def outcome(self) -> str:
         """The X-Imipd-Outcome field value."""
-        uid = (self.uid or "").replace("\\", "").replace('"', "")
+        uid = (self.uid or "").replace("\\", "").replace('"', "")[:LONGEST_UID]
         said = f"{self.decision.outcome}; reason={self.decision.reason}"
         return f'{said}; uid="{uid}"' if uid else said
 

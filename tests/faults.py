@@ -56,6 +56,8 @@ class Liar:
     url: str
     answers: dict[Key, Answered | Callable[[Asked], Answered]]
     asked: list[Asked] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+    """The request lines as they came, also those that are none."""
     over: threading.Event = field(default_factory=threading.Event)
 
     def times(self, method: str) -> int:
@@ -130,6 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+
+    def parse_request(self) -> bool:
+        """Note the line before anything is made of it."""
+        self.server.script.lines.append(self.raw_requestline)  # type: ignore[attr-defined]
+        return super().parse_request()
 
     def _answer(self) -> None:
         script: Liar = self.server.script  # type: ignore[attr-defined]

@@ -122,7 +122,7 @@ class Wire:
         Scheme and port in an href are those which a server behind a proxy believes in: ours are kept. Raises
         `RefusedError` where the href is on another host.
         """
-        target = _split(urljoin(self._named(base), href))
+        target = _split(self._named(base), href)
         if target is None or target.hostname != self._origin.hostname:
             raise RefusedError(
                 f"{self._named(base)}: the server refers to {_named_host(target)}, and the credentials go to"
@@ -155,7 +155,7 @@ class Wire:
 
     def _redirected(self, answer: Answer) -> str:
         """Return the path that a redirect leads to; http to https on the same host moves the origin there."""
-        target = _split(urljoin(answer.url, answer.headers.get("Location", "")))
+        target = _split(answer.url, answer.headers.get("Location", ""))
         if target is None or target.hostname != self._origin.hostname:
             raise verdict(answer)
         if (target.scheme, _port(target)) != (self._origin.scheme, _port(self._origin)):
@@ -191,10 +191,10 @@ class Wire:
         return quote(url.path or "/", safe=PATH_CHARACTERS) + query
 
 
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of an http(s) URL, None where it is none."""
+def _split(base: str, reference: str) -> SplitResult | None:
+    """Return the parts of the http(s) URL that `reference` means, None where it is none."""
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(urljoin(base, reference))
         _port(parts)
     except ValueError:
         return None

@@ -233,10 +233,7 @@ def component(name: str, content: Iterable[Line | Component]) -> Component:
 
 
 def refolded(original: Component) -> Component:
-    """Return a copy with every line folded anew with CRLF and with spaces for control characters.
-
-    Lines that cannot be read, or are said again, go.
-    """
+    """Return a copy, its lines folded anew and cleared of controls, without what cannot be read or is said again."""
     content: list[Line | Component] = []
     said: set[str] = set()
     for item in original.content:

@@ -123,7 +123,8 @@ def _page(probe: socket.socket, address: Address) -> bytes:
     probe.connect(address)
     with contextlib.suppress(TimeoutError, ConnectionError):
         probe.sendall(b"HEAD /healthz HTTP/1.0\r\n\r\n")
-        return probe.recv(512)
+        with probe.makefile("rb") as answer:
+            return answer.read(2048)
     return b""
 
 

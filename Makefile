@@ -1,4 +1,4 @@
-# Two environments from two lock files: ours, and one for the GPL calendar servers that run beside us.
+# Two environments from two lock files: ours, and one for the programs that the tests run beside us.
 PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION = ignore
@@ -6,7 +6,7 @@ export PIP_ROOT_USER_ACTION = ignore
 PYTEST ?= -n auto
 
 # What the end-to-end tests run beside us.
-E2E_PACKAGES = postgresql postfix
+E2E_PACKAGES = postgresql postfix systemd
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check e2e fuzz mutation lock clean

@@ -55,6 +55,8 @@ def toml(value: object) -> str:
     """Return a text, a number or a list of them in TOML."""
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml(each) for each in value)}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

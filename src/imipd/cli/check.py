@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import grp
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -12,13 +13,13 @@ from typing import TypeVar
 from imipd import config, scenario
 from imipd.accounts import Account
 from imipd.accounts.configured import Directory
-from imipd.config import Config
+from imipd.config import Config, ConfigError
 from imipd.ledger import LedgerError
 from imipd.ledger.sql import open_ledger
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
-from . import assembly
+from . import assembly, listening
 
 PROBE = "imipd-check-no-such-event"
 UNIX = "unix:"
@@ -46,8 +47,11 @@ def run(arguments: argparse.Namespace) -> int:
 def _tried(settings: Config) -> Iterator[Found]:
     yield "ledger", _ledger(settings)
     yield from _calendars(settings)
-    listening = [*settings.lmtp.listen, *(settings.smtp.listen if settings.smtp else ())]
-    yield from ((f"listen {place}", _socket(place, _greeting)) for place in listening)
+    for name, section in settings.listening.items():
+        if section.tls_certificate:
+            yield f"certificate of [{name}]", _certificate(settings, name)
+        for place in section.listen:
+            yield f"listen {place}", _socket(place, _greeting, section.socket_group)
     if settings.web and settings.web.listen:
         yield f"listen {settings.web.listen}", _socket(settings.web.listen, _page)
 
@@ -89,12 +93,20 @@ def _calendar(store: CalDavStore, account: Account) -> str:
     return ""
 
 
-def _socket(place: str, heard: Callable[[socket.socket, Address], bytes]) -> str:
+def _certificate(settings: Config, name: str) -> str:
+    try:
+        listening.certificate(settings, name)
+    except ConfigError as error:
+        return error.problems[0].text
+    return ""
+
+
+def _socket(place: str, heard: Callable[[socket.socket, Address], bytes], group: str | None = None) -> str:
     """Return what keeps us from listening there; imipd itself may do so already."""
     try:
         ours = b" imipd" in _probed(place, heard)
     except OSError:
-        return _bindable(place)
+        return _bindable(place) or (_membership(group) if group and place.startswith(UNIX) else "")
     return "" if ours else "another program listens there. End it, or choose another address"
 
 
@@ -106,6 +118,16 @@ def _bindable(place: str) -> str:
     except OSError as error:
         return f"{error.strerror}. Choose another address"
     return ""
+
+
+def _membership(group: str) -> str:
+    """Return what keeps us from giving a socket to a group (chown(2))."""
+    try:
+        wanted = grp.getgrnam(group).gr_gid
+    except KeyError:
+        return f"no group {group} on this machine. Correct socket_group"
+    mine = os.geteuid() == 0 or wanted in (os.getegid(), *os.getgroups())
+    return "" if mine else f"imipd's user is no member of the group {group}. Make it one: usermod -aG {group} USER"
 
 
 def _writable(folder: Path) -> str:

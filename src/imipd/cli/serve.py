@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable
 
@@ -15,13 +14,14 @@ from imipd import config
 from imipd.accounts.configured import Directory
 from imipd.config import Config, ConfigError
 from imipd.envelope import Envelope, Status
-from imipd.ingress import Listener, Settings, lmtp, smtp
+from imipd.ingress import Listener
 from imipd.ingress.threads import DeliveryThreads
 from imipd.ledger import LedgerError
 from imipd.web.metrics import Metrics
 
-from . import assembly, logs, watch
+from . import assembly, listening, logs, watch
 from .assembly import House
+from .listening import Certificates
 
 DRAIN_SECONDS = 60.0
 PRUNE_SECONDS = 6 * 3600.0
@@ -49,6 +49,7 @@ class _Daemon:
         self._house = house
         self._metrics = metrics
         self._reload = reload
+        self._certificates = Certificates(house.config)
         self._stop = asyncio.Event()
         self._state = "starting"
 
@@ -87,10 +88,7 @@ class _Daemon:
         log.info("stopping", finished=await _drained(listeners))
 
     def _listeners(self, threads: DeliveryThreads) -> list[Listener]:
-        settings = self._house.config
-        allowed = Settings(socket.getfqdn(), settings.limits.mail)
-        found = [lmtp.listener(settings.lmtp.listen, self._serves, threads, allowed)]
-        return found + ([smtp.listener(settings.smtp.listen, self._serves, threads, allowed)] if settings.smtp else [])
+        return listening.listeners(self._house.config, self._certificates, self._serves, threads)
 
     def _serves(self, address: str) -> bool:
         return self._house.serves(address)
@@ -103,16 +101,17 @@ class _Daemon:
         return self._state or watch.trouble(self._house.ledger)
 
     def _read_again(self) -> None:
-        """Take over accounts, policies and limits; where to listen and the ledger stay until the next start."""
+        """Take over accounts, policies, limits and certificates; the sockets and the ledger stay until a restart."""
         old = self._house
         try:
             settings = self._reload()
             directory = Directory(settings, os.environ)
+            self._certificates.read(settings)
         except ConfigError as error:
             log.error("the configuration stays as it was", problems=str(error))
             return
-        if _fixed(settings) != _fixed(old.config):
-            log.warning("lmtp.listen, [smtp], [web] and [ledger] change at the next start")
+        for change in listening.late_changes(old.config, settings):
+            log.warning(f"{change} changes at the next start")
         self._house = assembly.furnished(settings, directory, old.store, old.ledger, watch.by(self._metrics))
         log.info("configuration read again", file=str(settings.file))
 
@@ -125,11 +124,6 @@ class _Daemon:
             except LedgerError as error:
                 log.warning("not pruned", error=str(error))
             await asyncio.sleep(PRUNE_SECONDS)
-
-
-def _fixed(settings: Config) -> tuple[object, ...]:
-    """Return what changes at the next start alone."""
-    return settings.lmtp.listen, settings.smtp, settings.web, settings.ledger
 
 
 async def _drained(listeners: list[Listener]) -> bool:

@@ -7,6 +7,7 @@ because it works and is unwise, is a warning.
 from .cautions import warnings
 from .errors import ConfigError, Problem
 from .file import find, load, override
+from .listening import Listening
 from .places import AccountSection, DomainSection, Place, PolicyDefaults, PolicySection
 from .secret import passwords
 from .settings import Config
@@ -16,6 +17,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DomainSection",
+    "Listening",
     "Place",
     "PolicyDefaults",
     "PolicySection",

@@ -2,12 +2,12 @@
 
 import stat
 from collections.abc import Iterator
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from imipd.policy import Policy
 
+from .access import is_here
 from .places import Place
 from .secret import keys, labels, logins
 from .settings import Config
@@ -50,17 +50,9 @@ def _cleartext(config: Config) -> Iterator[str]:
     names = labels(config)
     for location, login in logins(config).items():
         split = urlsplit(login.url or "")
-        if split.scheme == "http" and not _is_here(split.hostname or ""):
+        if split.scheme == "http" and not is_here(split.hostname or ""):
             key = named((*location, "url"), names)
             yield f"{key}: http:// sends passwords and calendars in the clear. Write https:// if the server can"
-
-
-def _is_here(host: str) -> bool:
-    """Whether what is sent there stays on this machine."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _policies(config: Config) -> Iterator[str]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from imipd.address import comparable, without_detail
 
+from .access import stays_here
 from .errors import Location
 from .places import PASSWORD_KEYS, Place, PolicySection
 from .secret import Environ, keys, logins, trouble
@@ -143,12 +144,32 @@ def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
 
 def _listeners(config: Config, _environ: Environ) -> Iterator[Finding]:
     taken: set[str] = set()
-    smtp = config.smtp.listen if config.smtp else ()
-    for location, listen in ((("lmtp", "listen"), config.lmtp.listen), (("smtp", "listen"), smtp)):
-        for place in listen:
+    for name, section in config.listening.items():
+        for place in section.listen:
             if place in taken and not place.endswith(":0"):
-                yield Finding(location, f"{place} is listened at already. Write another port or path")
+                yield Finding((name, "listen"), f"{place} is listened at already. Write another port or path")
             taken.add(place)
+
+
+def _strangers(config: Config, _environ: Environ) -> Iterator[Finding]:
+    for name, section in config.listening.items():
+        for place in section.listen if not section.allow_from else ():
+            if not stays_here(place):
+                yield Finding(
+                    (name, "listen"),
+                    f"{place} can be reached from other machines. Add allow_from with the networks of your MTA,"
+                    ' e.g. ["10.0.0.0/8"], or listen at 127.0.0.1 or a unix socket',
+                    ((name, "allow_from"),),
+                )
+
+
+def _certificates(config: Config, _environ: Environ) -> Iterator[Finding]:
+    for name, section in config.listening.items():
+        pair = {"tls_certificate": section.tls_certificate, "tls_key": section.tls_key}
+        lacking = [key for key, value in pair.items() if value is None]
+        if lacking and (len(lacking) == 1 or section.require_tls):
+            location = (name, lacking[0])
+            yield Finding(location, missing(location), tuple((name, key) for key in pair))
 
 
 CHECKS: tuple[Callable[[Config, Environ], Iterator[Finding]], ...] = (
@@ -163,4 +184,6 @@ CHECKS: tuple[Callable[[Config, Environ], Iterator[Finding]], ...] = (
     _domains,
     _senders,
     _listeners,
+    _strangers,
+    _certificates,
 )

@@ -19,9 +19,9 @@ from .units import (
     DomainName,
     DomainNames,
     Duration,
+    File,
     Line,
     Secret,
-    SecretFile,
     UrlTemplate,
     UsernameTemplate,
     UserTemplate,
@@ -51,7 +51,7 @@ class Login(Section):
         description="The name to log in with. {user}, {localpart}, {domain} and {address} are filled in.",
         examples=["{user}"],
     )
-    password_file: SecretFile | None = Field(
+    password_file: File | None = Field(
         None,
         description="A file that holds the password, and at most one newline after it. A relative path starts"
         " at the folder of this configuration.",

@@ -4,6 +4,7 @@
 file: what is needed in a real configuration, and what two settings demand of each other, is in `checks`.
 """
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,31 +12,9 @@ from pydantic import Field
 
 from imipd.policy import Policy
 
+from .listening import Listening, Lmtp, Smtp
 from .places import AccountSection, Caldav, DomainSection, Place, PolicyDefaults, Section
-from .units import DatabaseUrl, Endpoint, Headers, Listen, Positive, Size, Tables, TcpEndpoint, Threads
-
-
-class Lmtp(Section):
-    """How the MTA hands mail over by LMTP."""
-
-    listen: Listen = Field(
-        ("127.0.0.1:2424", "unix:/run/imipd/lmtp.sock"),
-        description="Where to listen for LMTP, one place or a list.",
-        examples=["127.0.0.1:2424"],
-    )
-    unknown_recipients: Literal["reject", "accept"] = Field(
-        "reject",
-        description="Mail for an address that nobody here has: `reject` it at RCPT (550), or `accept` it and do"
-        " nothing.",
-    )
-
-
-class Smtp(Section):
-    """How the MTA hands mail over by SMTP."""
-
-    listen: Listen = Field(
-        (), description="Where to listen for SMTP, one place or a list.", examples=["127.0.0.1:2525"]
-    )
+from .units import DatabaseUrl, Duration, Endpoint, Headers, Positive, Size, Tables, TcpEndpoint, Threads
 
 
 class Forward(Section):
@@ -92,6 +71,23 @@ class Serve(Section):
     """How `imipd serve` works."""
 
     threads: Threads = Field(8, description="How many mails are processed at the same time.", examples=[8])
+    connections: Positive = Field(
+        100,
+        description="Open connections to one listener; the next one hears 421. This times `limits.mail` bounds the"
+        " memory.",
+        examples=[100],
+    )
+    idle: Duration = Field(
+        timedelta(minutes=5),
+        description="How long a peer may say nothing until it hears 421. Less than 5 minutes is less than RFC 5321"
+        " grants.",
+        examples=["5m"],
+    )
+    recipients: Positive = Field(
+        1000,
+        description="Recipients of one mail; the next one hears 452, and the MTA sends it in another mail.",
+        examples=[1000],
+    )
 
 
 class Web(Section):
@@ -145,6 +141,11 @@ class Config(Section):
     def file(self) -> Path | None:
         """The file that was read; None for the defaults."""
         return self._file
+
+    @property
+    def listening(self) -> dict[str, Listening]:
+        """The sections that say where to listen, by their names."""
+        return {"lmtp": self.lmtp} | ({"smtp": self.smtp} if self.smtp else {})
 
     @property
     def places(self) -> tuple[AccountSection | DomainSection, ...]:

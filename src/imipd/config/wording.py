@@ -170,6 +170,7 @@ TEXTS: dict[str, Callable[[ErrorDetails], str]] = {
     "model_type": _no_section,
     "string_type": _must_be("a text in quotes"),
     "int_type": _must_be("a whole number"),
+    "bool_type": _must_be("true or false"),
     "tuple_type": _must_be("a list"),
     "too_short": _must_be("something; it is empty"),
     "string_too_short": _must_be("something; it is empty"),

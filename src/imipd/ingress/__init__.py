@@ -7,6 +7,8 @@ Drivers, opened by ``cli`` alone: ``lmtp.listener`` and ``smtp.listener`` with `
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
+from ssl import SSLContext
 from typing import Protocol
 
 from imipd.envelope import Envelope, Status
@@ -29,8 +31,16 @@ class Settings:
     """Open connections; the next one hears 421. Memory is bounded by this times `size`."""
     idle: float = 300.0
     """Seconds without a word from the peer until it hears 421; at least 300 (RFC 5321 §4.5.3.2.7)."""
+    allow_from: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Who may connect by TCP besides this machine; others hear 421."""
     socket_mode: int = 0o660
     """Permissions of a unix socket."""
+    socket_group: str | None = None
+    """Group of a unix socket; None: that of the process."""
+    certificate: Callable[[], SSLContext] | None = None
+    """Asked at each STARTTLS, so that a new certificate needs no new connection; None: not offered."""
+    require_tls: bool = False
+    """Whether MAIL over TCP hears 451 before STARTTLS."""
 
 
 class Listener(Protocol):

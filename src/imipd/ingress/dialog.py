@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from ssl import SSLContext
 
 import structlog
 from aiosmtpd.smtp import SMTP, Session
@@ -22,6 +23,7 @@ from imipd.envelope import TRY_AGAIN, Envelope, Status
 from . import path
 from .content import Content
 from .reception import Reception
+from .tls import secured
 
 log = structlog.get_logger()
 
@@ -34,14 +36,16 @@ _GRACE = 5.0  # seconds that a peer whom we have left may take to read our last 
 # RFC 2034 §4: every 2xx, 4xx and 5xx has an enhanced code; aiosmtpd 1.4.6 gives most of its refusals none.
 _ENHANCED = {"500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1", "555": "5.5.4"}
 _BARE_REFUSAL = re.compile(r"(5\d\d) (?!5\.\d+\.\d+ )")
-# HELP tells the library, AUTH and STARTTLS are not offered: the listeners stand behind the MTA.
-_NOT_OFFERED = ("AUTH", "HELP", "STARTTLS")
+# HELP tells the library, and AUTH is not offered: the listeners stand behind the MTA.
+_NOT_OFFERED = ("AUTH", "HELP")
 
 
 class Stage(Enum):
     """Where the dialog stands, as far as a mail is in our hands."""
 
     COMMANDS = auto()
+    SECURING = auto()
+    """Between STARTTLS and the end of the handshake: nothing can be said."""
     RECEIVING = auto()
     DELIVERING = auto()
 
@@ -74,12 +78,18 @@ class Dialog(SMTP):
             timeout=reception.settings.idle,
             loop=asyncio.get_running_loop(),
         )
-        for command in _NOT_OFFERED:
+        for command in _NOT_OFFERED if reception.settings.certificate else (*_NOT_OFFERED, "STARTTLS"):
             self._smtp_methods.pop(command)
         self._reception = reception
         self._closed_callback = closed
         self._stage = Stage.COMMANDS
         self._leaving = False
+
+    @property
+    def may_start_tls(self) -> bool:
+        """Whether STARTTLS is offered: there is a certificate, the peer comes by TCP, and has not done so yet."""
+        over_tcp = isinstance(self.session.peer, tuple)
+        return self._reception.settings.certificate is not None and over_tcp and self.session.ssl is None
 
     @abstractmethod
     def answers(self, statuses: Sequence[Status]) -> Sequence[Status]:
@@ -88,7 +98,7 @@ class Dialog(SMTP):
     def leave(self) -> None:
         """Close the connection, as soon as the mail in hand is answered."""
         self._leaving = True
-        if self._stage is Stage.COMMANDS:
+        if self._stage in (Stage.COMMANDS, Stage.SECURING):
             self._hang_up(LEAVING)
 
     def abort(self) -> None:
@@ -110,6 +120,27 @@ class Dialog(SMTP):
         if len(statuses) != len(envelope.recipients):
             raise ValueError(f"{len(statuses)} statuses for {len(envelope.recipients)} recipients")
         await self.push(self._end_of_mail(statuses))
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """Go on in TLS, and forget what was said before it (RFC 3207 §4.2)."""
+        certificate = self._reception.settings.certificate
+        if arg:
+            await self.push("501 5.5.4 Syntax: STARTTLS")
+        elif certificate is None or not self.may_start_tls:
+            await self.push("503 5.5.1 Error: STARTTLS is not possible here")
+        else:
+            await self.push("220 2.0.0 Ready to start TLS")
+            await self._secure(certificate())
+
+    async def smtp_MAIL(self, arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
+        """Begin a mail, where TLS is required not before it.
+
+        451 and not 530 (RFC 3207 §4): an MTA that does not speak TLS would bounce over our configuration.
+        """
+        if self._reception.settings.require_tls and self.may_start_tls:
+            await self.push("451 4.7.0 Must issue a STARTTLS command first")
+            return
+        await super().smtp_MAIL(arg)
 
     async def smtp_VRFY(self, _arg: str | None) -> None:  # noqa: N802 - aiosmtpd's name
         """Say nothing about who is here (RFC 5321 §7.3)."""
@@ -146,9 +177,25 @@ class Dialog(SMTP):
         self._handler_coroutine.add_done_callback(self._talk_ended)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """End the talk; a mail of which the end has not come is forgotten."""
+        """End the talk, once; a mail of which the end has not come is forgotten."""
+        if self.transport is None:
+            return
         super().connection_lost(error)
         self._closed_callback(self)
+
+    async def _secure(self, certificate: SSLContext) -> None:
+        self._stage = Stage.SECURING
+        peer, idle = self.session.peer, self._reception.settings.idle
+        try:
+            self.transport, hasty = await secured(self._reader, self._writer, certificate, idle)
+        except OSError as error:
+            raise ConnectionResetError(f"no TLS: {error}") from error
+        if hasty:
+            log.warning("commands-before-tls-dropped", peer=peer)
+        self.session = self._create_session()
+        self.session.peer, self.session.ssl = peer, {"ssl_object": self.transport.get_extra_info("ssl_object")}
+        self._stage = Stage.COMMANDS
+        self._reset_timeout()
 
     async def _refuses_data(self, arg: str | None) -> bool:
         if await self.check_helo_needed():
@@ -199,6 +246,9 @@ class Dialog(SMTP):
         transport = self.transport
         if transport is None or transport.is_closing():
             return
+        if self._stage is Stage.SECURING:
+            transport.abort()
+            return
         transport.write(last_words.encode() + b"\r\n")
         self._handler_coroutine.cancel()
         transport.close()
@@ -211,6 +261,9 @@ class Dialog(SMTP):
             log.info("connection-broken", peer=self.session.peer, error=repr(error))
         if self.transport is not None:
             self.transport.close()
+        if self._stage is Stage.SECURING:
+            # Within the handshake asyncio (Python 3.11) does not tell us that the connection is lost.
+            self.connection_lost(None)
 
     def _timeout_cb(self) -> None:
         # aiosmtpd 1.4.6 closes without a word.

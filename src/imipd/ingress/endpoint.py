@@ -2,9 +2,15 @@
 
 import asyncio
 import errno
+import fcntl
+import grp
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from . import Settings
 
 UNIX = "unix:"
 
@@ -34,12 +40,12 @@ class Endpoint:
             self._path.unlink(missing_ok=True)
 
 
-async def opened(text: str, factory: Factory, mode: int) -> Endpoint:
+async def opened(text: str, factory: Factory, settings: Settings) -> Endpoint:
     """Listen at `text`. Raises ValueError where it names no place, OSError where it cannot be had."""
     loop = asyncio.get_running_loop()
     if text.startswith(UNIX):
         path = Path(text.removeprefix(UNIX))
-        return Endpoint(await loop.create_unix_server(factory, sock=_bound(path, mode)), path)
+        return Endpoint(await loop.create_unix_server(factory, sock=_bound(path, settings)), path)
     host, port = _host_and_port(text)
     return Endpoint(await loop.create_server(factory, host, port))
 
@@ -56,19 +62,55 @@ def _named(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _bound(path: Path, mode: int) -> socket.socket:
-    """Return a socket bound to `path`; a file that a dead process left there is replaced."""
-    if path.is_socket() and not _answers(path):
-        path.unlink()
+def _bound(path: Path, settings: Settings) -> socket.socket:
+    """Return a socket that listens at `path`; a file that a dead process left there is replaced."""
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        bound.bind(str(path))
-        # Nobody can connect before `listen`, so the permissions are right from the first moment.
-        path.chmod(mode)
+        with _alone_in(path.parent):
+            if path.is_socket() and not _answers(path):
+                path.unlink()
+            _bind(bound, path, settings)
+            # Within the lock: a socket that is bound and does not listen looks like a dead one.
+            bound.listen()
     except OSError as error:
         bound.close()
         raise OSError(error.errno, f"{UNIX}{path}: {error.strerror}") from error
     return bound
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep out whoever starts at the same moment: both would find the dead socket, and one remove the other's."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _bind(bound: socket.socket, path: Path, settings: Settings) -> None:
+    """Bind, and only then let in whom the settings name: until `listen` nobody can connect anyway."""
+    group = None if settings.socket_group is None else _group_id(settings.socket_group)
+    before = os.umask(0o177)
+    try:
+        bound.bind(str(path))
+    finally:
+        os.umask(before)
+    try:
+        if group is not None:
+            os.chown(path, -1, group)
+        path.chmod(settings.socket_mode)
+    except PermissionError as error:
+        path.unlink()
+        raise OSError(error.errno, f"imipd's user is no member of the group {settings.socket_group}") from error
+
+
+def _group_id(name: str) -> int:
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise OSError(errno.ENOENT, f"no group {name} on this machine") from None
 
 
 def _answers(path: Path) -> bool:

@@ -7,6 +7,7 @@ import structlog
 
 from . import Settings
 from .dialog import LEAVING, Dialog
+from .doorman import STRANGER, Doorman, Peer, is_let_in
 from .endpoint import Endpoint, opened
 
 log = structlog.get_logger()
@@ -37,7 +38,7 @@ class SocketListener:
         """Open every socket, or none."""
         try:
             for text in self._listen:
-                self._endpoints.append(await opened(text, self._accept, self._settings.socket_mode))
+                self._endpoints.append(await opened(text, self._door, self._settings))
         except (OSError, ValueError):
             self._close_endpoints()
             raise
@@ -67,13 +68,19 @@ class SocketListener:
             endpoint.close()
         self._endpoints.clear()
 
-    def _accept(self) -> asyncio.BaseProtocol:
-        """Return who talks to the peer that has just connected."""
+    def _door(self) -> asyncio.BaseProtocol:
+        return Doorman(self._received)
+
+    def _received(self, peer: Peer) -> Dialog | str:
+        """Return who talks to the peer that has just connected, or why nobody does."""
         if self._draining:
-            return Refusal(LEAVING)
+            return LEAVING
+        if not is_let_in(peer, self._settings.allow_from):
+            log.warning("stranger", peer=peer, hint="name its address in allow_from, if it is your MTA")
+            return STRANGER
         if len(self._dialogs) >= self._settings.connections:
             log.warning("too-many-connections", limit=self._settings.connections)
-            return Refusal(FULL)
+            return FULL
         dialog = self._open_dialog(self._closed)
         self._dialogs.add(dialog)
         return dialog
@@ -82,15 +89,3 @@ class SocketListener:
         self._dialogs.discard(dialog)
         if not self._dialogs:
             self._nobody_left.set()
-
-
-class Refusal(asyncio.Protocol):
-    """A connection that hears 421 instead of a greeting (RFC 5321 §3.8)."""
-
-    def __init__(self, last_words: str) -> None:
-        self._last_words = last_words
-
-    def connection_made(self, transport: asyncio.WriteTransport) -> None:  # type: ignore[override]  # a stream
-        """Say it and close."""
-        transport.write(self._last_words.encode() + b"\r\n")
-        transport.close()

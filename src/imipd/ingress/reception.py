@@ -14,6 +14,11 @@ EXTENSIONS = ("PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8")
 """RFC 2920, 2034, 6152, 6531; RFC 2033 §5 wants the first two of every LMTP server."""
 
 
+def extensions_of(server: SMTP) -> tuple[str, ...]:
+    """Return what EHLO offers; `Dialog.may_start_tls` says whether RFC 3207 is among it."""
+    return (*EXTENSIONS, "STARTTLS") if getattr(server, "may_start_tls", False) else EXTENSIONS
+
+
 class Reception:
     """Hooks for one listener."""
 
@@ -23,12 +28,12 @@ class Reception:
         self.settings = settings
 
     async def handle_EHLO(  # noqa: N802 - aiosmtpd's name
-        self, _server: SMTP, session: Session, _transaction: Transaction, hostname: str, _lines: list[str]
+        self, server: SMTP, session: Session, _transaction: Transaction, hostname: str, _lines: list[str]
     ) -> list[str]:
         """Return the extensions; without SIZE, see `Dialog`."""
         # aiosmtpd 1.4.6 leaves this to the hook, and would want EHLO again before MAIL.
         session.host_name = hostname
-        *inner, last = (self.settings.hostname, *EXTENSIONS)
+        *inner, last = (self.settings.hostname, *extensions_of(server))
         return [*(f"250-{line}" for line in inner), f"250 {last}"]
 
     async def handle_MAIL(  # noqa: N802 - aiosmtpd's name

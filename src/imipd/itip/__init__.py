@@ -6,7 +6,7 @@ Pure: no socket, no file, no clock. `gather` and `read` are where bytes are read
 
 from collections.abc import Sequence
 
-from . import authority, cancel, counter, declinecounter, refresh, reply, request
+from . import add, authority, cancel, counter, declinecounter, refresh, reply, request
 from .decision import Added, Decision, Error, NoAction, Reason, Removed, Updated
 from .gate import gate
 from .lines import Component, MalformedError
@@ -18,6 +18,7 @@ METHODS = {
     "REQUEST": request.decide,
     "REPLY": reply.decide,
     "CANCEL": cancel.decide,
+    "ADD": add.decide,
     "COUNTER": counter.decide,
     "DECLINECOUNTER": declinecounter.decide,
     "REFRESH": refresh.decide,

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     CANCELLED = "cancelled"
     INSTANCE_CANCELLED = "instance-cancelled"
     TRUNCATED = "truncated"
+    INSTANCE_ADDED = "instance-added"
     COUNTER_PROPOSAL = "counter-proposal"
     UNDONE = "undone"
     # no action: nothing for us in this mail

@@ -2,6 +2,7 @@
 
 from . import recurrence
 from .decision import Error, NoAction, Reason
+from .instance import Instance
 from .message import KINDS, PROCESSED, Context, ItipMessage
 
 _PROOF = ("dkim", "dmarc")
@@ -48,9 +49,14 @@ def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | No
         return None
     if message.method == "REQUEST" and not (content.organizer and content.attendees):
         return Error(Reason.MALFORMED, "a REQUEST without ORGANIZER and ATTENDEE")  # Q1
-    if message.method == "REQUEST" and any(item.kind == "VEVENT" and item.start is None for item in content.instances):
-        return Error(Reason.MALFORMED, "a VEVENT without DTSTART")
+    if any(item.start is None and _needs_start(item, message.method) for item in content.instances):
+        return Error(Reason.MALFORMED, f"a {content.kind} without DTSTART")
     listed = content.attendees
     if listed and not any(context.is_me(party.address) for party in listed):
         return NoAction(Reason.NOT_INVITED, "no ATTENDEE has an address of the recipient")  # Q1, C2
     return None
+
+
+def _needs_start(item: Instance, method: str) -> bool:
+    """Return whether a component without DTSTART is of no use: a task may have none, what is added has its time."""
+    return method == "ADD" or (method == "REQUEST" and item.kind == "VEVENT")

@@ -31,7 +31,7 @@ def invited(item: Instance, context: Context) -> Component:
     part = _stripped(item.component)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
-            part = part.swap(line, _with_partstat(line, NEEDS_ACTION))
+            part = part.swap(line, with_partstat(line, NEEDS_ACTION))
     first = context.originator if context.policy.sender == "any" else None
     return _remembered(part, item, first or "", context)
 
@@ -44,7 +44,7 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
             asking = item.attendee(comparable(line.value))  # the first where he lists me twice
             said = _said(asking.line if asking else line)
             partstat = _my_partstat(line, said, held, context, rescheduled=rescheduled)
-            part = part.swap(line, _with_partstat(line, partstat))
+            part = part.swap(line, with_partstat(line, partstat))
     first = held.organizer.line.parameter(revision.FIRST) if held.organizer else ""
     return _with_mine(_remembered(part, item, first, context), held)
 
@@ -59,7 +59,7 @@ def rebased(item: Instance, held: Instance, master: Instance, context: Context) 
         asking = master.attendee(comparable(line.value))
         if asking and context.is_me(asking.address):
             partstat = _my_partstat(line, _said(asking.line), held, context, rescheduled=rescheduled)
-            part = part.swap(line, _with_partstat(line, partstat))
+            part = part.swap(line, with_partstat(line, partstat))
     return _with_mine(part.without(*_MINE, "VALARM"), held)
 
 
@@ -154,7 +154,8 @@ def _my_partstat(line: Line, said: str, held: Instance, context: Context, *, res
     return mine.partstat
 
 
-def _with_partstat(line: Line, partstat: str) -> Line:
+def with_partstat(line: Line, partstat: str) -> Line:
+    """Return an ATTENDEE line that says so."""
     said = line.parameter("PARTSTAT")
     if said == partstat or (not said and partstat == NEEDS_ACTION):
         return line

@@ -19,7 +19,7 @@ from .lines import Component, Line, MalformedError
 from .zones import Zones
 
 KINDS = ("VEVENT", "VTODO")
-PROCESSED = ("REQUEST", "REPLY", "CANCEL", "COUNTER", "DECLINECOUNTER", "REFRESH")
+PROCESSED = ("REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "REFRESH")
 OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
 """What an Attendee sends to the Organizer (RFC 5546 §1.4)."""
 OWN = "X-IMIPD-"
@@ -122,7 +122,7 @@ class Context:
 
 def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> ItipMessage:
     """Return the iTIP message in a calendar part; `method` is the part's parameter. Raises MalformedError."""
-    calendar = _without_memory(lines.refolded(lines.read(body, limits.components)))
+    calendar = without_memory(lines.refolded(lines.read(body, limits.components)))
     _check_nesting(calendar)
     line = calendar.one("METHOD")
     said = (line.value if line else method or "").strip().upper()
@@ -188,12 +188,12 @@ def _check(instances: tuple[Instance, ...], limits: Limits) -> None:
         raise MalformedError(f"more than {limits.attendees} attendees", Reason.TOO_LARGE)
 
 
-def _without_memory(part: Component) -> Component:
+def without_memory(part: Component) -> Component:
     """Remove what only we may have written: X-IMIPD-* properties and parameters (rules.md, Memory)."""
     content: list[Line | Component] = []
     for item in part.content:
         if isinstance(item, Component):
-            content.append(_without_memory(item))
+            content.append(without_memory(item))
         elif OWN not in item.text.upper():
             content.append(item)
         elif not item.name.startswith(OWN):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from . import moment
 from .decision import Error, NoAction, Reason
 from .instance import Instance
 from .lines import MalformedError
@@ -77,7 +78,9 @@ Key = tuple[str, str, str, bool]
 
 
 def _key(message: ItipMessage, item: Instance) -> Key:
-    return message.uid, message.method, item.label, item.this_and_future
+    # Each component of an ADD is an instance of its own (RFC 5546 §3.2.4).
+    added = moment.label(item.start) if message.method == "ADD" and item.start else ""
+    return message.uid, message.method, item.label or added, item.this_and_future
 
 
 def _agree(one: Instance, other: Instance) -> bool:

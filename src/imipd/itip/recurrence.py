@@ -59,6 +59,11 @@ def is_excluded(master: Instance, recurrence_id: Moment) -> bool:
     return moment.label(identified(master, recurrence_id)) in master.excluded
 
 
+def is_added(master: Instance, recurrence_id: Moment) -> bool:
+    """Return whether an RDATE brings this instance in."""
+    return moment.label(identified(master, recurrence_id)) in master.added
+
+
 def _exists(master: Instance, asked: Moment) -> bool:
     return moment.label(asked) not in master.excluded and _has(master, asked)
 

@@ -5,16 +5,14 @@ stays untouched.
 """
 
 import re
-from datetime import date
 
-from . import authority, merge, recurrence, series, zones
+from . import authority, change, merge, recurrence, series, zones
 from .decision import Added, Decision, NoAction, Reason, Updated
 from .draft import MASTER, Draft
 from .instance import Instance
-from .lines import Component, Line, written
-from .message import CalendarObject, Context, ItipMessage, with_names
+from .lines import Component, written
+from .message import CalendarObject, Context, ItipMessage
 from .revision import is_buried
-from .wire import settled
 
 PRODID = "-//imipd//imipd//EN"
 # Google names the second half of a split series after the first: abc_R20260310T090000@google.com.
@@ -25,13 +23,7 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
     """Return what the invitation or the change does to the Attendee's calendar."""
     if stored is None:
         return _invite(message.content, context)
-    content = message.content
-    draft = _carried_out(content, stored, context)
-    names = _clashes(content, stored, draft)
-    if names:
-        content = with_names(content, names, _first(content))
-        draft = _carried_out(content, stored, context)
-    decision = draft.findings.conclude(stored, _written(content, stored, draft))
+    decision = change.decide(message.content, stored, context, _carry_out)
     # A delegator's REQUEST may come again, but changes nothing (A1).
     refused = authority.not_from_the_organizer(message, stored, context) if isinstance(decision, Updated) else None
     return refused or decision
@@ -59,7 +51,7 @@ def _invite(content: CalendarObject, context: Context) -> Decision:
         draft.put(label, merge.invited(item, context))
         draft.applied(item, label, Reason.INVITED)
     series.bury(draft)
-    calendar = zones.complete(_headed(draft.calendar()), content.zones, _first(content))
+    calendar = zones.complete(_headed(draft.calendar()), content.zones, change.first_day(content))
     return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
 
 
@@ -86,22 +78,20 @@ def _headed(calendar: Component) -> Component:
     return calendar.append(written(name, value) for name, value in missing)
 
 
-def _carried_out(content: CalendarObject, stored: CalendarObject, context: Context) -> Draft:
-    draft = Draft(stored, context, content.zones)
+def _carry_out(content: CalendarObject, draft: Draft) -> None:
     master = content.master
     if master is not None and not draft.is_stale(master, MASTER):
         series.replace(content, master, draft)
-        return draft
+        return
     if master is not None:
         draft.findings.refused.append(NoAction(Reason.STALE, "a later version was applied"))  # V1
     _change_instances(content, draft)
-    return draft
 
 
 def _change_instances(content: CalendarObject, draft: Draft) -> None:
     """Replace or add instances; everything else stays untouched (Q5)."""
     items = [series.in_form(item, draft) for item in content.overrides]
-    applied = [item for item in items if not _is_refused(item, draft)]
+    applied = [item for item in items if not change.is_refused(item, draft)]
     series.include([item.recurrence_id for item in applied if item.recurrence_id], draft)
     for item in applied:
         label, master = draft.label(item.recurrence_id), draft.master
@@ -112,55 +102,6 @@ def _change_instances(content: CalendarObject, draft: Draft) -> None:
         series.bury(draft, {draft.label(item.recurrence_id) for item in applied})
 
 
-def _is_refused(item: Instance, draft: Draft) -> bool:
-    label = draft.label(item.recurrence_id)
-    if draft.is_stale(item, label):
-        draft.findings.refused.append(NoAction(Reason.STALE, label))
-        return True
-    if _is_deleted(item, label, draft):
-        draft.findings.refused.append(NoAction(Reason.DELETED_HERE, label))
-        return True
-    return False
-
-
-def _is_deleted(item: Instance, label: str, draft: Draft) -> bool:
-    """An EXDATE of this instance goes only at a higher SEQUENCE (Q5); what is only marked comes, and is marked."""
-    master, asked = draft.master, item.recurrence_id
-    organizer, marks = draft.stored.organizer, master is not None and draft.context.policy.cancelled == "mark"
-    if not marks and organizer and is_buried(label, item.sequence, organizer.address, draft.context.memory):
-        return True
-    if master is None or asked is None or not recurrence.is_excluded(master, asked):
-        return False
-    return (item.sequence or 0) <= (draft.known(master, MASTER).sequence or 0)
-
-
 def _exists(master: Instance, item: Instance) -> bool:
     asked = item.recurrence_id
     return asked is not None and recurrence.is_askable(master) and recurrence.locate(master, asked) is not None
-
-
-def _clashes(content: CalendarObject, stored: CalendarObject, draft: Draft) -> dict[str, str]:
-    """Return new names for incoming TZIDs that lines which stay use with other offsets (Q7)."""
-    stored_lines = {id(line) for item in stored.instances for line in item.component.lines}
-    stays = (item.component.with_content(_among(stored_lines, item.component)) for item in draft.items.values())
-    both = zones.tzids(stays) & zones.tzids(item.component for item in content.instances)
-    return zones.clashes(stored.zones, content.zones, both, _first(content).year)
-
-
-def _among(known: set[int], part: Component) -> list[Line]:
-    return [line for line in part.lines if id(line) in known]
-
-
-def _written(content: CalendarObject, stored: CalendarObject, draft: Draft) -> Component:
-    calendar = settled(stored.calendar, draft.calendar())
-    if calendar.to_bytes() == stored.calendar.to_bytes():
-        return calendar
-    used = zones.tzids(item.component for item in content.instances)
-    known = stored.zones.renewed(content.zones, used, _first(content).year)
-    return settled(stored.calendar, zones.complete(calendar, known, min(_first(content), _first(stored))))
-
-
-def _first(content: CalendarObject) -> date:
-    # A VTODO may have only DUE.
-    times = [at for at in (item.start or item.end for item in content.instances) if at is not None]
-    return min((date(at.year, at.month, at.day) for at in times), default=date(2026, 1, 1))

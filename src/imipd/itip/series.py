@@ -1,5 +1,6 @@
 """A new version of a whole series: what of the stored overrides and exclusions outlives it (rules Q3, Q4)."""
 
+import dataclasses
 from collections.abc import Iterable
 
 from imipd.memory import Revision, Tombstone
@@ -16,8 +17,9 @@ def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
     """Put the Organizer's copy in the place of the stored series, with what is mine in it."""
     old, before = draft.master, dict(draft.overrides)
     excluded = _excluded_by_me(content, master, old, draft)
+    asked, known = _without_apart(content, master, old, draft)
     draft.clear()
-    _put(master, MASTER, old, draft)
+    _put(asked, MASTER, known, draft)
     left_out = {draft.label(at) for at in excluded}
     kept = {draft.label(held.recurrence_id): held for held in before.values()}
     for item in content.overrides:
@@ -29,10 +31,29 @@ def replace(content: CalendarObject, master: Instance, draft: Draft) -> None:
             draft.items[label] = held
         else:
             _put(item, label, held or old, draft)
-    include([at for label, held in kept.items() for at in _outlive(label, held, master, old, draft)], draft)
+    outlived = [at for label, held in kept.items() for at in _outlive(label, held, master, old, draft)]
+    include(outlived, draft)
+    # What a newer ADD has brought is an instance of this series, too (M1).
+    extend([at for at in outlived if old is not None and recurrence.is_added(old, at)], draft)
     if old is not None and excluded:
         _keep_exclusions(excluded, old, draft)
     bury(draft)
+
+
+def _without_apart(
+    content: CalendarObject, master: Instance, old: Instance | None, draft: Draft
+) -> tuple[Instance, Instance | None]:
+    """Return both masters without the RDATEs that stand apart: by these the series is not rescheduled (Q6).
+
+    What a newer ADD has brought (M1), and what the message itself asks for by an override.
+    """
+    apart = {draft.label(item.recurrence_id) for item in content.overrides}
+    apart |= {label for label, held in draft.overrides if draft.is_older(master, held, label)}
+    one, other = (
+        each and dataclasses.replace(each, rdates=tuple(at for at in each.rdates if draft.label(at) not in apart))
+        for each in (master, old)
+    )
+    return one or master, other
 
 
 def _put(item: Instance, label: str, held: Instance | None, draft: Draft) -> None:
@@ -117,6 +138,17 @@ def include(asked: Iterable[Moment], draft: Draft) -> None:
         for line in master.component.all("EXDATE")
     )
     draft.put(MASTER, master.component.put("EXDATE", [line for line in kept if line]))
+
+
+def extend(asked: Iterable[Moment], draft: Draft) -> None:
+    """Give the master an RDATE for each of these instances that it lacks."""
+    master = draft.master
+    start = master.component.one("DTSTART") if master else None
+    if master is None or start is None or master.start is None:
+        return
+    lacking = [moment.in_form_of(at, master.start) for at in asked if recurrence.locate(master, at) is None]
+    if lacking:
+        draft.put(MASTER, master.component.append(moment.line_like("RDATE", at, start) for at in lacking))
 
 
 def exclude(asked: Iterable[Moment], draft: Draft) -> Instance | None:

@@ -25,7 +25,7 @@ METHODS = ("PUBLISH", "REQUEST", "REPLY", "ADD", "CANCEL", "REFRESH", "COUNTER",
 _ID = re.compile(r"(?<![\w-])[GAVRQCMS]\d{1,2}(?![\w-])")
 _REASON = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
 _RULE = re.compile(r"^\| ([GAVRQCMS]\d{1,2})( \(later\))? \|", re.MULTILINE)
-_LATER = (DOCS / "rules.md").read_text().partition("\n## Later\n")[2].partition(" give ")[0]
+_LATER = (DOCS / "rules.md").read_text().partition("\n## Later\n")[2].partition(" give")[0]
 LATER = re.findall(r"[A-Z]+", _LATER)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 

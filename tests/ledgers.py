@@ -11,7 +11,7 @@ from imipd.memory import Memory, Revision, Tombstone
 
 NOON = datetime(2026, 3, 10, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
-BOB = Revision("bob@example.net", "", 1, NOON - DAY, NOON)
+BOB = Revision("bob@example.net", "", 1, NOON - DAY, NOON, "dave@example.net")
 GONE = Tombstone("bob@example.net", "20260310T100000Z", 2, NOON)
 ENTRY = Entry(
     digest="d1",

@@ -133,8 +133,10 @@ def crlf(text: str) -> bytes:
     return ("\r\n".join(text.splitlines()) + "\r\n").encode()
 
 
-def _revision(party: str, label: str, sequence: str, dtstamp: str = "-", date: str = "-") -> Revision:
-    return Revision(party, "" if label == "-" else label, _number(sequence), _time(dtstamp), _time(date))
+def _revision(party: str, label: str, sequence: str, *rest: str) -> Revision:
+    dtstamp, date, first = (*rest, *"---"[len(rest) :])
+    times = _number(sequence), _time(dtstamp), _time(date)
+    return Revision(party, "" if label == "-" else label, *times, None if first == "-" else first)
 
 
 def _tombstone(party: str, label: str, sequence: str, dtstamp: str = "-") -> Tombstone:

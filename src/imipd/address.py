@@ -3,6 +3,7 @@
 Two addresses are the same person's exactly when their comparable forms are equal; names (CN) never count.
 """
 
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 
@@ -19,6 +20,13 @@ def comparable(address: str) -> str:
 def domain(address: str) -> str:
     """Return the domain of a comparable address, empty where it has none."""
     return address.rpartition("@")[2] if "@" in address else ""
+
+
+def is_listed(address: str | None, patterns: Iterable[str]) -> bool:
+    """Return whether a comparable address is one of `patterns`: ``local@domain``, or ``*@domain`` for all there."""
+    if not address or "@" not in address:
+        return False
+    return any(comparable(pattern) in (address, f"*@{domain(address)}") for pattern in patterns)
 
 
 def without_detail(address: str) -> str:

@@ -19,6 +19,8 @@ class Revision:
     dtstamp: datetime | None
     date: datetime | None
     """The mail's Date."""
+    first: str | None = None
+    """Of an Organizer: comparable address that first brought the event, where that is not the ORGANIZER's (A2)."""
 
 
 @dataclass(frozen=True, slots=True)

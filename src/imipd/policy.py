@@ -20,6 +20,12 @@ class Policy:
     """How far the originator must be proven (A2, G11)."""
     changes_per_hour: int = 60
     """How often one originator may change the account's calendars in an hour; 0 sets no limit (S8)."""
+    trusted_senders: tuple[str, ...] = ()
+    """Who may speak for any Organizer and Attendee: ``local@domain`` or ``*@domain`` (A2)."""
+    attendee_aliases: tuple[tuple[str, ...], ...] = ()
+    """Groups of addresses outside, each of them one person who answers from any of his (A2)."""
+    calendar_ids: tuple[str, ...] = ("group.calendar.google.com", "resource.calendar.google.com", "imip.me.com")
+    """Domains whose addresses are calendars and no mailboxes: nobody mails from there (A2)."""
 
 
 DEFAULTS = Policy()

@@ -197,6 +197,14 @@ VALUES ('d1', 'alice@example.org', TRUE, 'alice', '2026-03-10 12:00:00', '', :or
 """
 
 
+def make_first_tables(connection: Connection) -> None:
+    """Make the tables that the first version had."""
+    config = Config()
+    config.set_main_option("script_location", "imipd.ledger:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, "0001")
+
+
 @pytest.mark.parametrize(
     ("originator", "kept"), [("bob@example.net", "bob@example.net"), ("ü" * 99999, "ü" * 80 + "…")]
 )
@@ -204,10 +212,7 @@ def test_entries_of_the_first_tables_are_kept(sql_url: str, originator: str, kep
     """And what a node that runs the version before still writes can be read."""
     database = open_database(sql_url)
     with database.writing() as connection:
-        config = Config()
-        config.set_main_option("script_location", "imipd.ledger:migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
+        make_first_tables(connection)
         connection.execute(text(FIRST_ENTRY), {"originator": originator})
     bring_up_to_date(database)
     with database.writing() as connection:
@@ -237,6 +242,21 @@ def test_changes_are_counted_from_the_index(tmp_path: Path) -> None:
         plan = " ".join(str(row) for row in connection.exec_driver_sql(question))
     assert "entry_applied" in plan
     database.engine.dispose()
+
+
+def test_what_the_first_tables_remembered_is_kept(sql_url: str) -> None:
+    """Who was first nobody noted then."""
+    database = open_database(sql_url)
+    with database.writing() as connection:
+        make_first_tables(connection)
+        connection.execute(
+            text("INSERT INTO revision VALUES ('alice', 'abc', 'bob@example.net', '', 3, NULL, NULL, :time)"),
+            {"time": NOON.replace(tzinfo=None)},
+        )
+    database.engine.dispose()
+    ledger = open_ledger(sql_url)
+    assert ledger.recall("alice", "abc").revisions == (Revision("bob@example.net", "", 3, None, None),)
+    ledger.close()
 
 
 def test_head_is_the_last_migration() -> None:

@@ -168,16 +168,24 @@ def _of_account(account: Account, recipient: str) -> list[str]:
     """Return what a scenario has to know of an account, where it is not the usual."""
     others = [address for address in account.addresses if address != comparable(recipient)]
     chosen = {name: getattr(account.policy, name) for name in Policy.__dataclass_fields__}
-    different = [f"{name}={value}" for name, value in chosen.items() if value != getattr(DEFAULTS, name)]
+    different = [f"{name}={_written(value)}" for name, value in chosen.items() if value != getattr(DEFAULTS, name)]
     rows = [f"addresses: {', '.join(others)}"] if others else []
     return rows + ([f"policy: {' '.join(different)}"] if different else [])
+
+
+def _written(value: object) -> str:
+    """Return a choice as --policy takes it."""
+    if not isinstance(value, tuple):
+        return str(value)
+    separator = ";" if any(isinstance(each, tuple) for each in value) else ","
+    return separator.join(_written(each) for each in value)
 
 
 def _remembered(memory: Memory) -> list[str]:
     """Return what the ledger remembers as a scenario says it."""
     rows = [
         f"revision: {each.party} {each.recurrence_id or '-'} {'-' if each.sequence is None else each.sequence}"
-        f" {_time(each.dtstamp)} {_time(each.date)}"
+        f" {_time(each.dtstamp)} {_time(each.date)} {each.first or ''}".rstrip()
         for each in memory.revisions
     ]
     return rows + [

@@ -128,11 +128,7 @@ def _domains(config: Config, _environ: Environ) -> Iterator[Finding]:
 def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
     if config.policy.authserv_id:
         return
-    sections: list[tuple[Location, PolicySection]] = [(("policy",), config.policy)]
-    for location, place in logins(config).items():
-        if isinstance(place, Place):
-            sections.append(((*location, "policy"), place.policy))
-    for location, section in sections:
+    for location, section in _policies(config):
         if section.sender in ("dkim", "dmarc"):
             yield Finding(
                 (*location, "sender"),
@@ -140,6 +136,29 @@ def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
                 ' "mx.example.org"',
                 (("policy", "authserv_id"),),
             )
+
+
+def _aliases(config: Config, _environ: Environ) -> Iterator[Finding]:
+    for location, section in _policies(config):
+        key = (*location, "attendee_aliases")
+        taken: dict[str, int] = {}
+        for index, person in enumerate(section.attendee_aliases):
+            if len(person) < 2:
+                text = (
+                    f"{', '.join(person) or 'an empty list'} stands alone. Write all addresses of one person as a list"
+                )
+                yield Finding(key, text, (key,))
+            for address in person:
+                if taken.setdefault(comparable(address), index) != index:
+                    yield Finding(key, f"{address} is in two lists. Make one list of them", (key,))
+
+
+def _policies(config: Config) -> Iterator[tuple[Location, PolicySection]]:
+    """Return [policy] and those of accounts and domains."""
+    yield ("policy",), config.policy
+    for location, place in logins(config).items():
+        if isinstance(place, Place):
+            yield (*location, "policy"), place.policy
 
 
 def _listeners(config: Config, _environ: Environ) -> Iterator[Finding]:
@@ -183,6 +202,7 @@ CHECKS: tuple[Callable[[Config, Environ], Iterator[Finding]], ...] = (
     _addresses,
     _domains,
     _senders,
+    _aliases,
     _listeners,
     _strangers,
     _certificates,

@@ -13,6 +13,7 @@ from imipd.policy import Policy
 
 from .units import (
     Addresses,
+    CalendarIds,
     Command,
     Count,
     CredentialName,
@@ -21,7 +22,9 @@ from .units import (
     Duration,
     File,
     Line,
+    People,
     Secret,
+    Senders,
     UrlTemplate,
     UsernameTemplate,
     UserTemplate,
@@ -120,6 +123,24 @@ class PolicySection(Section):
         description="How many messages of one originator may change the calendars of an account within an hour;"
         " what they bring beyond that is refused. 0: no limit.",
         examples=[60],
+    )
+
+    trusted_senders: Senders = Field(
+        (),
+        description="Senders who may speak for any Organizer and any Attendee: an assistant, a room system, a calendar"
+        " server. Addresses, or `*@domain` for every address of a domain (not of its subdomains).",
+        examples=[["assistant@example.org", "*@calendar.example.net"]],
+    )
+    attendee_aliases: People = Field(
+        (),
+        description="Addresses outside that are one person: his answer counts from each of them.",
+        examples=[[["bob@example.net", "robert@example.net"]]],
+    )
+    calendar_ids: CalendarIds = Field(
+        Policy().calendar_ids,
+        description="Domains whose addresses are calendars and no mailboxes. An invitation whose ORGANIZER is such a"
+        " calendar is accepted from anybody if `invitations` adds it; after that only from who brought it first.",
+        examples=[["group.calendar.google.com", "imip.me.com"]],
     )
 
     def applied_to(self, policy: Policy) -> Policy:

@@ -20,6 +20,7 @@ LONGEST = 10 * 365 * 86400
 _DURATION = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,3})?) ?(ms|s|m|h|d)")
 _SIZE = re.compile(r"([0-9]{1,12}) ?(B|kB|KiB|MB|MiB|GB|GiB)")
 _ADDRESS = re.compile(r"[^\s@:<>,;]+@[^\s@:<>,;]+")
+_SENDER = re.compile(r"(?:\*|[^\s@:<>,;*]+)@[^\s@:<>,;*]+")
 _HOST_NAME = re.compile(r"[^\s@:/<>,;]+")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _HEADER = re.compile(r"[!-9;-~]+:\s*\S.*")
@@ -33,6 +34,16 @@ def from_list(value: object) -> object:
 def as_list(value: object) -> object:
     """Let a single string stand for a list of one."""
     return (value,) if isinstance(value, str) else from_list(value)
+
+
+def separated(value: object) -> object:
+    """Let a string stand for a list: no address has a comma."""
+    return tuple(each.strip() for each in value.split(",")) if isinstance(value, str) else from_list(value)
+
+
+def grouped(value: object) -> object:
+    """Let a string stand for a list of lists: no address has a semicolon."""
+    return tuple(value.split(";")) if isinstance(value, str) else from_list(value)
 
 
 def duration(value: object) -> object:
@@ -85,6 +96,13 @@ def mail_address(value: str) -> str:
     """Accept ``local@domain``."""
     if not _ADDRESS.fullmatch(value) or not value.isprintable():
         raise ValueError(f'{shown(value)} is not an address. Write "alice@example.org"')
+    return value
+
+
+def sender(value: str) -> str:
+    """Accept ``local@domain``, and ``*@domain`` for every address of a domain."""
+    if not _SENDER.fullmatch(value) or not value.isprintable():
+        raise ValueError(f'{shown(value)} is no address. Write "bob@example.net", or "*@example.net" for a domain')
     return value
 
 
@@ -213,6 +231,10 @@ DatabaseUrl = Annotated[str, AfterValidator(database_url)]
 Listen = Texts[Endpoint]
 Addresses = Texts[Annotated[str, AfterValidator(mail_address)]]
 DomainNames = Texts[DomainName]
+Senders = Annotated[tuple[Annotated[str, AfterValidator(sender)], ...], BeforeValidator(separated)]
+CalendarIds = Annotated[tuple[DomainName, ...], BeforeValidator(separated)]
+Person = Annotated[tuple[Annotated[str, AfterValidator(mail_address)], ...], BeforeValidator(separated)]
+People = Annotated[tuple[Person, ...], BeforeValidator(grouped)]
 Headers = Texts[Annotated[str, AfterValidator(header)]]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 File = Annotated[str, AfterValidator(line), AfterValidator(beside_the_file)]

@@ -5,10 +5,13 @@ Nothing that the message itself brings along proves anything (RFC 6047 §2.2.1).
 
 from collections.abc import Sequence
 
+from imipd.address import is_listed
+from imipd.policy import Policy
+
+from . import revision
 from .decision import Error, NoAction, Reason
 from .instance import Party
 from .message import CalendarObject, Context, ItipMessage
-from .revision import FIRST
 
 
 def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Context) -> CalendarObject | Error | None:
@@ -22,11 +25,19 @@ def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Conte
 
 
 def _role_fits(stored: CalendarObject, message: ItipMessage, context: Context) -> bool:
-    organizer = stored.organizer
-    mine = organizer is not None and context.is_me(organizer.address)
     if message.is_of_attendee:
-        return mine
-    return not mine and any(context.is_me(party.address) for party in stored.attendees)
+        return stored.organizer is not None and context.is_me(stored.organizer.address)
+    return not _is_my_own(stored, context) and any(context.is_me(party.address) for party in stored.attendees)
+
+
+def _is_my_own(stored: CalendarObject, context: Context) -> bool:
+    """Return whether I organize it here.
+
+    A copy that a message of the ORGANIZER brought is an Attendee's (A6). Only the object itself tells: the ledger
+    cannot know that the Organizer's client has put its own in the place of it.
+    """
+    organizer = stored.organizer
+    return organizer is not None and context.is_me(organizer.address) and not revision.is_written(organizer)
 
 
 def refuse(message: ItipMessage, stored: CalendarObject | None, context: Context) -> NoAction | Error | None:
@@ -69,11 +80,9 @@ def _both_mine(message: ItipMessage, said: Party, organizer: Party, context: Con
 
 
 def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) -> NoAction | Error | None:
-    organizer = stored.organizer
-    mine = organizer is not None and context.is_me(organizer.address)
     if message.is_of_attendee:
-        return _wrong_answer(message, organizer, context)
-    if mine:
+        return _wrong_answer(message, stored.organizer, context)
+    if _is_my_own(stored, context):
         return NoAction(Reason.OWN_MESSAGE, "the stored ORGANIZER is the recipient")  # A6
     if not any(context.is_me(party.address) for party in stored.attendees):
         return NoAction(Reason.NOT_INVITED, "the stored object does not list the recipient")  # A7
@@ -107,26 +116,69 @@ def not_from_the_organizer(message: ItipMessage, stored: CalendarObject | None, 
     organizer = stored.organizer if stored else message.content.organizer
     if context.policy.sender == "any" or organizer is None:
         return None
-    if _speaks_for(context.originator, organizer, is_stored=stored is not None):
+    known = organizer if stored else organizer_of_first_half(message.content, context)
+    if context.originator == organizer.address or (known and _is_named(known, context)):
+        return None
+    if is_trusted(context) or (stored is None and is_first_contact(message, context)):
         return None
     detail = f"From {context.originator or 'nobody in particular'}, ORGANIZER {organizer.address}"
     return Error(Reason.SENDER_IS_NOT_THE_ORGANIZER, detail)
 
 
-def _speaks_for(originator: str | None, party: Party, *, is_stored: bool) -> bool:
-    """From is the party itself, or what the *stored* line names: SENT-BY, EMAIL, who first brought the event (A2)."""
-    if originator is None:
+def _is_named(stored: Party, context: Context) -> bool:
+    """Return whether the *stored* line names From: as SENT-BY, EMAIL or who first brought the event (A2)."""
+    named = stored.addresses("SENT-BY") | stored.addresses("EMAIL") | {revision.first(stored, context.memory)}
+    return context.originator is not None and context.originator in named
+
+
+def is_trusted(context: Context) -> bool:
+    """Return whether the operator lets From speak for others (A2)."""
+    return is_listed(context.originator, context.policy.trusted_senders)
+
+
+def is_first_contact(message: ItipMessage, context: Context) -> bool:
+    """Return whether From may bring a new event of a calendar id, from which nobody ever mails (A2).
+
+    Where the ledger knows who brought it before, only he may.
+    """
+    organizer = message.content.organizer
+    if message.method != "REQUEST" or context.policy.invitations == "ignore" or organizer is None:
         return False
-    named = (party.addresses(name) for name in ("SENT-BY", "EMAIL", FIRST))
-    return originator == party.address or (is_stored and any(originator in addresses for addresses in named))
+    is_calendar = is_listed(organizer.address, (f"*@{name}" for name in context.policy.calendar_ids))
+    return is_calendar and revision.first(organizer, context.memory) in ("", context.originator)
+
+
+def first_brought_by(message: ItipMessage, context: Context) -> str:
+    """Return the address to be remembered as who first brought a new event, empty where that is nobody else's."""
+    half = organizer_of_first_half(message.content, context)
+    is_half = half is not None and _is_named(half, context)
+    is_new = is_first_contact(message, context) and not is_trusted(context)
+    if is_half or is_new or context.policy.sender == "any":
+        return context.originator or ""
+    return half.line.parameter(revision.FIRST) if half else ""
+
+
+def organizer_of_first_half(content: CalendarObject, context: Context) -> Party | None:
+    """Return the stored ORGANIZER of my series of which the message brings the second half (Q2)."""
+    first, said = context.split_from, content.organizer
+    if first is None or first.organizer is None or said is None or first.organizer.address != said.address:
+        return None
+    return first.organizer if any(context.is_me(party.address) for party in first.attendees) else None
+
+
+def are_one(address: str | None, other: str, policy: Policy) -> bool:
+    """Return whether two addresses are one person's, also as the operator says (A2)."""
+    groups = (group for group in policy.attendee_aliases if is_listed(other, group))
+    return address == other or any(is_listed(address, group) for group in groups)
 
 
 def _delegates_to_me(message: ItipMessage, context: Context) -> bool:
     """An Attendee who delegates to me may hand me the invitation; `request` sees that he changes nothing (A1)."""
     return message.method == "REQUEST" and any(
-        context.originator in party.addresses("DELEGATED-FROM")
+        are_one(context.originator, delegator, context.policy)
         for party in message.content.attendees
         if context.is_me(party.address)
+        for delegator in party.addresses("DELEGATED-FROM")
     )
 
 
@@ -134,19 +186,30 @@ def _wrong_attendee(message: ItipMessage, stored: CalendarObject | None, context
     said = answering(message, context)
     if said is None:
         return None  # what it lacks, the method says
-    if said.address == context.originator or (stored and _listed_instead(said, stored, context)):
+    listed = (said.address, listed_instead(said, stored, context) if stored else "")
+    if is_trusted(context) or any(are_one(context.originator, address, context.policy) for address in listed):
         return None
-    known = [party for party in stored.attendees if party.address == said.address] if stored else []
-    if any(_speaks_for(context.originator, party, is_stored=True) for party in known):
+    known = [party for party in stored.attendees if party.address in listed] if stored else []
+    if any(_is_named(party, context) for party in known):
         return None
     detail = f"From {context.originator or 'nobody in particular'}, ATTENDEE {said.address}"
     return Error(Reason.SENDER_IS_NOT_THE_ATTENDEE, detail)
 
 
-def _listed_instead(said: Party, stored: CalendarObject, context: Context) -> bool:
-    """Outlook answers from the primary address for an alias: From is on the list, the ATTENDEE is not (R5)."""
+def listed_instead(said: Party, stored: CalendarObject, context: Context) -> str:
+    """Return the address on the list whose line an ATTENDEE means who is not on it, empty where there is none (R5).
+
+    One of his own; else one of From's, because Outlook answers from the primary address for an alias. Of somebody who
+    speaks for others From says nothing.
+    """
     listed = {party.address for party in stored.attendees}
-    return said.address not in listed and context.originator in listed
+    if said.address in listed:
+        return ""
+    for address in (said.address,) if is_trusted(context) else (said.address, context.originator):
+        same = [other for other in listed if are_one(address, other, context.policy)]
+        if same:
+            return next((other for other in same if other == context.originator), same[0] if len(same) == 1 else "")
+    return ""
 
 
 def answering(message: ItipMessage, context: Context) -> Party | None:
@@ -158,7 +221,7 @@ def answering(message: ItipMessage, context: Context) -> Party | None:
     listed = message.content.attendees
     addresses = {party.address for party in listed}
     if len(addresses) > 1 and (message.method == "COUNTER" or _tell_of_delegation(listed)):
-        addresses &= {context.originator}
+        addresses = {address for address in addresses if are_one(context.originator, address, context.policy)}
     if len(addresses) != 1:
         return None
     return next(party for party in listed if party.address in addresses)

@@ -126,7 +126,7 @@ def _stamp(item: Instance, target: Target, part: Component, draft: Draft) -> Non
         part = part.set("SEQUENCE", str(max(item.sequence, target.item.sequence or 0)))
     organizer = target.item.organizer
     if organizer is not None:
-        new = revision.of_message(item, organizer.address, target.label, draft.context.date)
+        new = draft.revision(item, organizer.address, target.label)
         line = revision.remember(organizer.line, new)
         part = part if line.key == organizer.line.key else part.swap(organizer.line, line)
         draft.findings.revisions.append(new)

@@ -4,7 +4,7 @@ Every component that is not put here stays in its place, byte for byte (rule S3)
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from imipd.memory import Revision, Tombstone
@@ -96,6 +96,7 @@ class Draft:
         self.context = context
         self.zones = incoming.before(stored.zones) if incoming else stored.zones
         self.findings = Findings()
+        self.first = revision.first(stored.organizer, context.memory) if stored.organizer else ""
         self.items: dict[str, Instance] = {}
         self._labels = Labels()
         self._origin: dict[int, str] = {}
@@ -187,9 +188,13 @@ class Draft:
     def applied(self, item: Instance, label: str, reason: Reason) -> None:
         """Note that a component of the Organizer's message was carried out."""
         organizer = self.stored.organizer
-        address = organizer.address if organizer else ""
         self.findings.reasons.append(reason)
-        self.findings.revisions.append(revision.of_message(item, address, label, self.context.date))
+        self.findings.revisions.append(self.revision(item, organizer.address if organizer else "", label))
+
+    def revision(self, item: Instance, organizer: str, label: str) -> Revision:
+        """Return the revision of a component of the Organizer's message, with who first brought the event (A2)."""
+        first = self.first if self.first != organizer else ""
+        return replace(revision.of_message(item, organizer, label, self.context.date), first=first or None)
 
     def calendar(self) -> Component:
         """Return the object as it is now."""

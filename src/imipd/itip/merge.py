@@ -5,6 +5,7 @@ the stored object's; of the Attendee's line only PARTSTAT is his.
 """
 
 import re
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from imipd.address import comparable
@@ -26,14 +27,16 @@ _REVISED = ("DTSTAMP", "CREATED", "LAST-MODIFIED", "SEQUENCE", "RECURRENCE-ID", 
 _SCHEDULING = ("SCHEDULE-AGENT", "SCHEDULE-STATUS", "SCHEDULE-FORCE-SEND")
 
 
-def invited(item: Instance, context: Context) -> Component:
-    """Return a component as a new invitation leaves it: nobody else books me as accepted (Q2)."""
+def invited(item: Instance, first: str, context: Context) -> Component:
+    """Return a component as a new invitation leaves it: nobody else books me as accepted (Q2).
+
+    `first` is remembered as the address that brought it (A2).
+    """
     part = _stripped(item.component)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
             part = part.swap(line, with_partstat(line, NEEDS_ACTION))
-    first = context.originator if context.policy.sender == "any" else None
-    return _remembered(part, item, first or "", context)
+    return _remembered(part, item, first, context)
 
 
 def merged(item: Instance, held: Instance, context: Context, *, rescheduled: bool) -> Component:
@@ -45,7 +48,7 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
             said = _said(asking.line if asking else line)
             partstat = _my_partstat(line, said, held, context, rescheduled=rescheduled)
             part = part.swap(line, with_partstat(line, partstat))
-    first = held.organizer.line.parameter(revision.FIRST) if held.organizer else ""
+    first = revision.first(held.organizer, context.memory) if held.organizer else ""
     return _with_mine(_remembered(part, item, first, context), held)
 
 
@@ -169,10 +172,8 @@ def _remembered(part: Component, item: Instance, first: str, context: Context) -
     if item.organizer is None:
         return part
     address = item.organizer.address
-    new = revision.of_message(item, address, item.label, context.date)
+    new = replace(revision.of_message(item, address, item.label, context.date), first=first if first != address else "")
     parameters = part.all("ORGANIZER")[0].parameters
-    if first not in ("", address):
-        parameters[revision.FIRST] = first
     named = [value for value in _categories(item.component) if '"' not in value]
     if named:
         parameters[revision.CATEGORIES] = named

@@ -10,7 +10,7 @@ from datetime import timedelta
 from imipd.memory import Memory, Revision
 
 from . import delegation, moment, recurrence, revision
-from .authority import answering
+from .authority import answering, listed_instead
 from .decision import Decision, Error, NoAction, Reason
 from .draft import MASTER, Draft, Target
 from .instance import Instance, Party
@@ -37,7 +37,7 @@ class Answer:
     party: Party
     """His line in the message."""
     alias: str
-    """From, where the ATTENDEE is nowhere on the list and From may be (R5)."""
+    """His address on the list, where the ATTENDEE is nowhere on it (R5)."""
     context: Context
 
     @property
@@ -58,7 +58,7 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
     if said is None or any(_times_listed(said, item) != 1 for item in message.content.instances):
         return Error(Reason.MALFORMED, "a REPLY is of exactly one ATTENDEE")  # R4
     draft = Draft(stored, context)
-    alias = "" if any(party.address == said.address for party in stored.attendees) else context.originator or ""
+    alias = listed_instead(said, stored, context)
     draft.findings.notes += comments(message)
     # The master first: an answer for one instance in the same mail then stands above it.
     for item in sorted(message.content.instances, key=lambda item: item.recurrence_id is not None):

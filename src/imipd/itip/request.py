@@ -22,7 +22,7 @@ _SECOND_HALF = re.compile(r"(?P<first>.+)_R\d{8}(T\d{6}Z?)?(?P<at>@.*)?")
 def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
     """Return what the invitation or the change does to the Attendee's calendar."""
     if stored is None:
-        return _invite(message.content, context)
+        return _invite(message, context)
     decision = change.decide(message.content, stored, context, _carry_out)
     # A delegator's REQUEST may come again, but changes nothing (A1).
     refused = authority.not_from_the_organizer(message, stored, context) if isinstance(decision, Updated) else None
@@ -35,20 +35,23 @@ def first_half(uid: str) -> str | None:
     return f"{match['first']}{match['at'] or ''}" if match else None
 
 
-def _invite(content: CalendarObject, context: Context) -> Decision:
+def _invite(message: ItipMessage, context: Context) -> Decision:
     """Add a new object, where the policy says so (Q2)."""
+    content = message.content
     gone = [_called_off(item, content, context) for item in ([content.master] if content.master else content.instances)]
     if all(gone):
         return NoAction(gone[0] or Reason.STALE, "called off or deleted before")
-    if context.policy.invitations == "ignore" and not _is_second_half(content, context):
+    is_second_half = authority.organizer_of_first_half(content, context) is not None
+    if context.policy.invitations == "ignore" and not is_second_half:
         return NoAction(Reason.INVITATION_NOT_ADDED, "policy invitations = ignore")
     draft = Draft(content, context)
+    draft.first = authority.first_brought_by(message, context)
     for item in content.instances:
         label = draft.label(item.recurrence_id)
         if content.master is None and _called_off(item, content, context):
             del draft.items[label]
             continue
-        draft.put(label, merge.invited(item, context))
+        draft.put(label, merge.invited(item, draft.first, context))
         draft.applied(item, label, Reason.INVITED)
     series.bury(draft)
     calendar = zones.complete(_headed(draft.calendar()), content.zones, change.first_day(content))
@@ -62,14 +65,6 @@ def _called_off(item: Instance, content: CalendarObject, context: Context) -> Re
         if any(is_buried(label, sequence, party, context.memory) for label in (MASTER, item.label)):
             return reason
     return None
-
-
-def _is_second_half(content: CalendarObject, context: Context) -> bool:
-    first = context.split_from
-    if first is None or first.organizer is None or content.organizer is None:
-        return False
-    listed = any(context.is_me(party.address) for party in first.attendees)
-    return listed and first.organizer.address == content.organizer.address
 
 
 def _headed(calendar: Component) -> Component:

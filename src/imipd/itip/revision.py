@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from icalendar.parser import Parameters
 
+from imipd.address import comparable
 from imipd.memory import Memory, Revision
 
 from .instance import Instance, Party
@@ -38,8 +39,21 @@ def last(party: Party | None, label: str, memory: Memory) -> Revision | None:
         return None
     said = [party.line.parameter(name) for name in (SEQUENCE, DTSTAMP, DATE)]
     if any(said):
-        return Revision(party.address, label, int(said[0]) if said[0].isdecimal() else None, *map(_time, said[1:]))
+        sequence = int(said[0]) if said[0].isdecimal() else None
+        return Revision(party.address, label, sequence, _time(said[1]), _time(said[2]))
     return recalled(party.address, label, memory)
+
+
+def is_written(party: Party) -> bool:
+    """Return whether the party's line carries the revision of an applied message."""
+    return any(party.line.parameter(name) for name in (SEQUENCE, DTSTAMP, DATE))
+
+
+def first(organizer: Party, memory: Memory) -> str:
+    """Return the address that first brought the ORGANIZER's event, empty where nothing remembers another (A2)."""
+    said = comparable(organizer.line.parameter(FIRST))
+    known = (each.first for each in memory.revisions if each.party == organizer.address and each.first)
+    return said or next(known, "")
 
 
 def recalled(party: str, label: str, memory: Memory) -> Revision | None:
@@ -58,6 +72,8 @@ def remember(line: Line, revision: Revision) -> Line:
     """Return a party's line that carries the revision of the message that was applied."""
     parameters = forget(line.parameters)
     stamps = ((DTSTAMP, revision.dtstamp), (DATE, revision.date))
+    if revision.first:
+        parameters[FIRST] = revision.first
     if revision.sequence is not None:
         parameters[SEQUENCE] = str(revision.sequence)
     parameters.update({name: f"{at.astimezone(UTC):{_FORM}}" for name, at in stamps if at is not None})

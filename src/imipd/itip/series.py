@@ -59,7 +59,7 @@ def _without_apart(
 def _put(item: Instance, label: str, held: Instance | None, draft: Draft) -> None:
     """Set one component to the Organizer's version of it."""
     if held is None:
-        draft.put(label, merge.invited(item, draft.context))
+        draft.put(label, merge.invited(item, draft.first, draft.context))
         draft.applied(item, label, Reason.DETAILS_CHANGED)
         return
     rescheduled = merge.is_rescheduled(item, held, _times(item, held))

@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from .columns import Moment, Name, Words
 
-HEAD = "0002"
+HEAD = "0003"
 """The revision in `migrations/versions` that leads to these tables."""
 
 VERSION_TABLE = "ledger_version"
@@ -74,6 +74,7 @@ REVISION = Table(
     Column("sequence", Integer, nullable=True),
     Column("dtstamp", Moment, nullable=True),
     Column("date", Moment, nullable=True),
+    Column("first", Words, nullable=True),
     Column("time", Moment, nullable=False),
 )
 

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fuzz
+import mutation
 from corpus import corpus
 from imipd import itip
 from imipd.itip import Added, Context, MalformedError, Updated
@@ -422,6 +423,6 @@ def test_mutations_of_real_objects() -> None:
     objects = [path.read_bytes() for path in sorted(corpus().rglob("*.ics")) if path.stat().st_size < 50_000]
     dice = random.Random(1)
     for _ in range(600):
-        body = fuzz.mutated(dice.choice(objects), objects, dice)
+        body = mutation.mutated(dice.choice(objects), objects, dice)
         with_stored(body, body)
         decided(body)

@@ -1,0 +1,148 @@
+"""What holds of every delivery, whatever the mail says: told from the calendar before and after, not from the rules.
+
+Where one of them does not hold, `BrokenError` says which.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from imipd import itip
+from imipd.address import comparable
+from imipd.gateway import Judgement
+from imipd.ingress.stamp import FIELD, stamped
+from imipd.itip import Added, CalendarObject, ItipMessage, MalformedError, Updated
+from imipd.itip.instance import Instance, Party
+from imipd.itip.lines import Line
+from imipd.policy import Policy
+
+OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
+PROGRESS = frozenset({"STATUS", "PERCENT-COMPLETE", "COMPLETED"})
+LONGEST_LINE = 998
+
+
+class BrokenError(Exception):
+    """Something that was promised does not hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One message that was judged, and what it was judged on."""
+
+    message: ItipMessage
+    judgement: Judgement
+    originator: str | None
+    me: frozenset[str]
+    policy: Policy
+
+    @property
+    def held(self) -> CalendarObject | None:
+        """What was stored."""
+        return itip.read(self.judgement.stored.body) if self.judgement.stored else None
+
+
+def kept_by(case: Case) -> None:
+    """Check what a decision that changes something must not do."""
+    if not case.judgement.writes:
+        return
+    _is_entitled(case)
+    if not isinstance(case.judgement.decision, Added | Updated):
+        return
+    now = _readable(case.judgement.decision.calendar)
+    _plants_nothing(case, now)
+    if case.message.method in OF_ATTENDEES and case.held:
+        _changes_nobody_else(case, case.held, now)
+    elif case.message.method not in OF_ATTENDEES:
+        _books_nobody(case, now)
+
+
+def kept_by_outcomes(content: bytes, outcomes: tuple[str, ...]) -> None:
+    """Check that each outcome is one line of a header, and that none comes from outside."""
+    head = stamped(content, outcomes).split(b"\n", len(outcomes))[: len(outcomes)]
+    if any(not line.startswith(FIELD + b": ") or len(line) > LONGEST_LINE for line in head):
+        raise BrokenError(f"outcomes {outcomes}")
+
+
+def _readable(body: bytes) -> CalendarObject:
+    try:
+        return itip.read(body)
+    except MalformedError as error:
+        raise BrokenError("what is written cannot be read") from error
+
+
+def _is_entitled(case: Case) -> None:
+    """Who changes something is named by what is stored; who adds something, by his own message."""
+    if case.policy.sender == "any":
+        return
+    held = case.held
+    named = set(_named(held or case.message.content))
+    if case.message.method == "REPLY" and case.policy.party_crashers == "add":
+        named |= {party.address for party in case.message.content.attendees}
+    if case.originator is None or case.originator not in named:
+        raise BrokenError(f"{case.originator} changed what names only {sorted(named)}")
+
+
+def _named(held: CalendarObject) -> Iterator[str]:
+    parties = [*held.attendees, *(item.organizer for item in held.instances if item.organizer)]
+    for party in parties:
+        yield party.address
+        for name in ("SENT-BY", "EMAIL", "X-IMIPD-FIRST", "DELEGATED-TO", "DELEGATED-FROM"):
+            yield from party.addresses(name)
+
+
+def _plants_nothing(case: Case, now: CalendarObject) -> None:
+    """Nobody but the sender of an unchecked mail is remembered as who brought it, whatever a message says (A2)."""
+    allowed = set(_firsts(case.held)) | {case.originator}
+    if not set(_firsts(now)) <= allowed:
+        raise BrokenError(f"planted: {sorted(_firsts(now))}")
+
+
+def _firsts(held: CalendarObject | None) -> set[str]:
+    return {address for party in _organizers(held) for address in party.addresses("X-IMIPD-FIRST")}
+
+
+def _organizers(held: CalendarObject | None) -> Iterable[Party]:
+    return (item.organizer for item in held.instances if item.organizer) if held else ()
+
+
+def _books_nobody(case: Case, now: CalendarObject) -> None:
+    """The recipient's PARTSTAT is what he said before, or nothing yet (Q2, Q6)."""
+    held = case.held
+    said = {party.partstat for party in held.attendees if party.address in case.me} if held else set()
+    is_now = {party.partstat for party in now.attendees if party.address in case.me}
+    if not is_now <= said | {"NEEDS-ACTION"}:
+        raise BrokenError(f"{case.message.method} booked the recipient: {said}, now {is_now}")
+
+
+def _changes_nobody_else(case: Case, held: CalendarObject, now: CalendarObject) -> None:
+    """An Attendee's message changes his own line and, by delegating, those of his delegates (A4, R9)."""
+    his = _his(case, held)
+    after = {item.label: item for item in now.instances}
+    for before in held.instances:
+        if before.label not in after:
+            raise BrokenError(f"the instance {before.label!r} is gone")
+        for line in _differing(before, after[before.label]):
+            if not _is_his(line, his) and not (before.kind == "VTODO" and line.name in PROGRESS):
+                raise BrokenError(f"an answer of {sorted(his)} changed {line.text}")
+
+
+def _his(case: Case, held: CalendarObject) -> set[str]:
+    """Return who answers, and whom he and his delegates have sent."""
+    listed = {party.address for party in case.message.content.attendees}
+    his = listed if len(listed) == 1 else listed & {case.originator}
+    his |= {case.originator or ""}
+    for _ in held.attendees:
+        parties = [*held.attendees, *case.message.content.attendees]
+        his |= {sent for party in parties if party.address in his for sent in party.addresses("DELEGATED-TO")}
+    return his
+
+
+def _differing(before: Instance, after: Instance) -> Iterator[Line]:
+    old, new = (Counter(line.key for line in item.component.lines) for item in (before, after))
+    for item, others in ((before, new), (after, old)):
+        mine = Counter(line.key for line in item.component.lines)
+        yield from (line for line in item.component.lines if mine[line.key] > others[line.key])
+
+
+def _is_his(line: Line, his: set[str]) -> bool:
+    return line.name == "ATTENDEE" and comparable(line.value) in his

@@ -27,7 +27,7 @@ e2e: .venv/ready .venv-servers/ready
 	$(SUDO) tests/e2e/install $(E2E_PACKAGES)
 	$(SUDO) .venv/bin/pytest -m e2e $(PYTEST) --dist loadgroup
 
-# Outside CI: ten minutes of mutated mails through the pure path, and mutants of the core (half an hour).
+# Outside CI: ten minutes of mutated mails through the whole path, and mutants of the core (half an hour).
 SECONDS = 600
 fuzz: .venv/ready
 	PYTHONPATH=tests .venv/bin/python -m fuzz $(SECONDS)

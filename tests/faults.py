@@ -1,6 +1,7 @@
 """A calendar server that does what a test tells it: small enough to lie in every way a real one can."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -113,10 +114,12 @@ def honest() -> dict[Key, Answered | Callable[[Asked], Answered]]:
 
 
 @contextmanager
-def liar() -> Iterator[Liar]:
+def liar(tls: ssl.SSLContext | None = None) -> Iterator[Liar]:
     """Run the server on a free loopback port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    script = Liar(f"http://127.0.0.1:{server.server_port}/", honest())
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    script = Liar(f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/", honest())
     server.script = script  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     try:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from certificates import Certified
+
 PROGRAMS = Path(__file__).parents[1] / ".venv-servers" / "bin"
 PATIENCE = 20.0
 """Seconds until a server must listen."""
@@ -32,19 +34,22 @@ class Server:
 
 
 @contextmanager
-def radicale(folder: Path, users: Mapping[str, str] = USERS, port: int = 0) -> Iterator[Server]:
+def radicale(
+    folder: Path, users: Mapping[str, str] = USERS, port: int = 0, tls: Certified | None = None
+) -> Iterator[Server]:
     """Run Radicale with an htpasswd file; it makes a principal at the first login, but no calendar."""
+    secured = f"ssl = True\ncertificate = {tls.certificate}\nkey = {tls.key}\n" if tls else ""
     port = port or _free_port()
     passwords = folder / "users"
     passwords.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
     config = folder / "config"
     config.write_text(
-        f"[server]\nhosts = 127.0.0.1:{port}\n"
+        f"[server]\nhosts = 127.0.0.1:{port}\n{secured}"
         f"[auth]\ntype = htpasswd\nhtpasswd_filename = {passwords}\nhtpasswd_encryption = plain\ndelay = 0\n"
         f"[storage]\nfilesystem_folder = {folder / 'collections'}\n"
     )
     with _running([PROGRAMS / "radicale", "--config", config], folder, port) as process:
-        yield Server(f"http://127.0.0.1:{port}/", users, "/{user}/", process)
+        yield Server(f"http{'s' if tls else ''}://127.0.0.1:{port}/", users, "/{user}/", process)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,14 @@ class TestExact:
         own = 'url = "http://localhost/{localpart}"\nusername = "{domain}/{user}"\npassword_env = "ALICE"\n'
         account = served(directory(folder, CALDAV + ALICE + own, ALICE="x"), "alice@example.org")
         assert account.home == Home("http://localhost/alice", "example.org/alice", "x")
+
+    def test_whom_it_trusts_is_its_own_choice_or_that_of_all(self, folder: Path) -> None:
+        for name in ("ours.pem", "hers.pem"):
+            trustme.CA().cert_pem.write_to_path(folder / name)
+        bob = '[[account]]\naddresses = "bob@example.org"\n'
+        accounts = directory(folder, f'{CALDAV}ca_file = "ours.pem"\n{bob}{ALICE}ca_file = "hers.pem"\n')
+        assert served(accounts, "bob@example.org").home.ca_file == str(folder / "ours.pem")
+        assert served(accounts, "alice@example.org").home.ca_file == str(folder / "hers.pem")
 
     def test_a_password_that_cannot_be_had_is_told(self, folder: Path) -> None:
         with pytest.raises(ConfigError, match="password_command: /bin/false ended with exit code 1"):

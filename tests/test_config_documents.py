@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import trustme
 
 from imipd.config import Config, ConfigError, load
 from imipd.config.places import Section
@@ -27,6 +28,7 @@ class TestDocuments:
         for name in ("master-password", "alice", "example.org", "pass"):
             (tmp_path / name).write_text("x")
             (tmp_path / name).chmod(0o700)
+        trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
         return tmp_path
 
     def read(self, secrets: Path, lines: list[str]) -> Config:

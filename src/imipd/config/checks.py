@@ -4,6 +4,7 @@ The models have accepted each key by itself; what they refused was left out. So 
 was refused: a finding that could follow from that names the locations that it rests on.
 """
 
+import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -103,6 +104,19 @@ def _readable(config: Config, environ: Environ) -> Iterator[Finding]:
             yield Finding((*location, found[0]), found[1])
 
 
+def _authorities(config: Config, _environ: Environ) -> Iterator[Finding]:
+    for location, login in logins(config).items():
+        if login.ca_file is None:
+            continue
+        try:
+            ssl.create_default_context(cafile=login.ca_file)
+        except ssl.SSLError:
+            yield Finding((*location, "ca_file"), f"{login.ca_file} holds no certificate in PEM. Write one into it")
+        except OSError as error:
+            text = f"{login.ca_file} cannot be read ({error.strerror}). Let every user read it: it is no secret"
+            yield Finding((*location, "ca_file"), text)
+
+
 def _addresses(config: Config, _environ: Environ) -> Iterator[Finding]:
     owners: dict[str, int] = {}
     for index, account in enumerate(config.account):
@@ -199,6 +213,7 @@ CHECKS: tuple[Callable[[Config, Environ], Iterator[Finding]], ...] = (
     _password,
     _one_password,
     _readable,
+    _authorities,
     _addresses,
     _domains,
     _senders,

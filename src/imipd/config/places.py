@@ -76,6 +76,13 @@ class Login(Section):
         examples=["caldav"],
     )
 
+    ca_file: File | None = Field(
+        None,
+        description="The certificates (PEM) of the authorities that may vouch for the server's, instead of those that"
+        " the system trusts: for a CA of your own.",
+        examples=["/etc/imipd/ca.pem"],
+    )
+
 
 class Caldav(Login):
     """The calendar server."""

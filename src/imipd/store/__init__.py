@@ -20,6 +20,8 @@ class Home:
     """Seconds for one request."""
     calendar: str | None = None
     """Where new objects go: a collection's display name or URL; None leaves the choice to the server."""
+    ca_file: str | None = None
+    """PEM of the authorities that may vouch for the server; None: those of the system."""
 
 
 @dataclass(frozen=True, slots=True)

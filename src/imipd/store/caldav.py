@@ -38,7 +38,9 @@ class CalDavStore:
     """A `Store` on CalDAV servers; holds connections, and for `remember` seconds what discovery found."""
 
     def __init__(self, *, remember: float = 300.0, connections: int = 20) -> None:
+        self._connections = connections
         self._session = Session(connections)
+        self._trusting: dict[str, Session] = {}
         self._remember = remember
         self._accounts: OrderedDict[Home, _Account] = OrderedDict()
         self._lock = threading.Lock()
@@ -95,7 +97,18 @@ class CalDavStore:
 
     def close(self) -> None:
         """Close all connections."""
-        self._session.close()
+        for session in (self._session, *self._trusting.values()):
+            session.close()
+
+    def _session_for(self, home: Home) -> Session:
+        """Return the connections that trust whom this home trusts.
+
+        niquests 3.21 would use one again for a request that trusts others: it keeps connections by host alone.
+        """
+        if home.ca_file is None:
+            return self._session
+        with self._lock:
+            return self._trusting.setdefault(home.ca_file, Session(self._connections))
 
     def _account(self, home: Home) -> _Account:
         """Return what is remembered of the home, or discover it."""
@@ -109,7 +122,7 @@ class CalDavStore:
 
     def _discovered(self, home: Home) -> _Account:
         """Ask the server where the account's calendars are, and remember it."""
-        wire = Wire(home, self._session)
+        wire = Wire(home, self._session_for(home))
         account = _Account(wire, discover(wire), time.monotonic() + self._remember)
         with self._lock:
             self._accounts[home] = account

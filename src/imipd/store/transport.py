@@ -4,6 +4,7 @@ Credentials go to the host of `Home.url` and nowhere else, never from https to h
 except that of a PROPFIND, by hand. Every request ends within its time or raises `UnreachableError`.
 """
 
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +25,9 @@ LARGEST = 64 * 2**20
 HOPS = 5
 REDIRECTS = frozenset({301, 302, 307, 308})
 READS = frozenset({"GET", "PROPFIND", "REPORT"})
+_OWN = "If you trust who issued it, name the issuer's certificate in caldav.ca_file"
+HINTS = dict.fromkeys((18, 19, 20, 21), _OWN)
+"""What to do by OpenSSL's X509_V_ERR_… (openssl-verification-options(1)): the codes of a chain that ends nowhere."""
 PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 """What may stand in a path as it is (RFC 3986 §3.3); an href comes quoted, so ``%`` stays."""
 
@@ -171,6 +175,7 @@ class Wire:
             username=self._home.username,
             password=self._home.password,
             auth_type=auth_type,
+            ssl_verify_cert=self._home.ca_file or True,
             timeout=self._home.timeout,  # type: ignore[arg-type]  # int in caldav 3.6.0, any number in niquests
             # A proxy that compresses weakens the ETag, and If-Match wants strong ones (RFC 9110 §13.1.1).
             headers={"User-Agent": "imipd", "Accept-Encoding": "identity"},
@@ -219,4 +224,21 @@ def _wants_digest(answer: Answer) -> bool:
 
 def _cause(error: BaseException) -> str:
     """Return what happened in one line, without the library's object dumps and addresses in memory."""
-    return str(error) if isinstance(error, UnreachableError) else f"no whole answer ({type(error).__name__})"
+    if isinstance(error, UnreachableError):
+        return str(error)
+    return _distrust(error) or f"no whole answer ({type(error).__name__})"
+
+
+def _distrust(error: BaseException) -> str:
+    """Return why TLS did not come about, and what to do; empty where it was something else."""
+    if not isinstance(error, niquests.exceptions.SSLError):
+        return ""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, ssl.SSLError):
+        # urllib3-future 2.x hands the cause over as an argument.
+        inner = inner.__cause__ or inner.__context__ or next((a for a in inner.args if isinstance(a, Exception)), None)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        why = inner.verify_message.rstrip(".")
+        hint = HINTS.get(inner.verify_code, "Renew or replace it on the server, or correct caldav.url")
+        return f"the server's certificate is not accepted ({why}). {hint}"
+    return f"no TLS ({(inner.reason if inner else None) or 'the handshake failed'})"

@@ -16,6 +16,8 @@ class Policy:
     """An answer of somebody who was not invited (R5)."""
     published: Literal["ignore", "add"] = "ignore"
     """A PUBLISH."""
+    attachments: Literal["keep", "strip"] = "keep"
+    """What an Organizer attaches to an event: files, HTML, links (Q9)."""
     sender: Literal["any", "from", "dkim", "dmarc"] = "from"
     """How far the originator must be proven (A2, G11)."""
     changes_per_hour: int = 60

@@ -119,6 +119,11 @@ class PolicySection(Section):
     published: Literal["ignore", "add"] = Field(
         "ignore", description="An event that is only published, without Attendees."
     )
+    attachments: Literal["keep", "strip"] = Field(
+        "keep",
+        description="What an Organizer brings into the calendar besides the event itself, files, HTML and links:"
+        " `keep` or `strip` it.",
+    )
     sender: Literal["any", "from", "dkim", "dmarc"] = Field(
         "from",
         description="Whom a message must come from: `any` sender; the party that it speaks for, by its `from`"

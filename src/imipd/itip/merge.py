@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from imipd.address import comparable
 
-from . import moment, revision
+from . import attachment, moment, revision
 from .instance import Instance
 from .lines import Component, Line, written
 from .message import Context
@@ -32,7 +32,7 @@ def invited(item: Instance, first: str, context: Context) -> Component:
 
     `first` is remembered as the address that brought it (A2).
     """
-    part = _stripped(item.component)
+    part = _stripped(item.component, context)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
             part = part.swap(line, with_partstat(line, NEEDS_ACTION))
@@ -41,7 +41,7 @@ def invited(item: Instance, first: str, context: Context) -> Component:
 
 def merged(item: Instance, held: Instance, context: Context, *, rescheduled: bool) -> Component:
     """Return the Organizer's component with what is mine in `held`, its stored form or the master's (Q3, Q6)."""
-    part = _stripped(item.component).without(*_MINE)
+    part = _stripped(item.component, context).without(*_MINE)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
             asking = item.attendee(comparable(line.value))  # the first where he lists me twice
@@ -49,7 +49,7 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
             partstat = _my_partstat(line, said, held, context, rescheduled=rescheduled)
             part = part.swap(line, with_partstat(line, partstat))
     first = revision.first(held.organizer, context.memory) if held.organizer else ""
-    return _with_mine(_remembered(part, item, first, context), held)
+    return _with_mine(_remembered(part, item, first, context), held, context)
 
 
 def rebased(item: Instance, held: Instance, master: Instance, context: Context) -> Component:
@@ -63,7 +63,8 @@ def rebased(item: Instance, held: Instance, master: Instance, context: Context) 
         if asking and context.is_me(asking.address):
             partstat = _my_partstat(line, _said(asking.line), held, context, rescheduled=rescheduled)
             part = part.swap(line, with_partstat(line, partstat))
-    return _with_mine(part.without(*_MINE, "VALARM"), held)
+    new = part.with_content(item for item in part.content if isinstance(item, Component) or not _is_mine(item, context))
+    return _with_mine(new.without("VALARM"), held, context)
 
 
 def differs_in_mine_alone(held: Instance, derived: Instance, context: Context) -> bool:
@@ -73,14 +74,14 @@ def differs_in_mine_alone(held: Instance, derived: Instance, context: Context) -
 
 
 def _theirs(item: Instance, context: Context) -> set[object]:
-    lines = (line for line in item.component.lines if not _is_mine(line) and line.name not in _REVISED)
+    lines = (line for line in item.component.lines if not _is_mine(line, context) and line.name not in _REVISED)
     kept: set[object] = {line.key for line in lines if line.name not in ("ATTENDEE", "ORGANIZER", "CATEGORIES")}
     kept |= {party.address for party in item.attendees if not context.is_me(party.address)}
     return kept | (set(_categories(item.component)) & _named_by_organizer(item))
 
 
-def _with_mine(part: Component, held: Instance) -> Component:
-    lines = [line for line in held.component.lines if _is_mine(line)]
+def _with_mine(part: Component, held: Instance, context: Context) -> Component:
+    lines = [line for line in held.component.lines if _is_mine(line, context)]
     part = part.append([*lines, *(alarm for alarm in held.component.components if alarm.name == "VALARM")])
     return _with_my_categories(part, held)
 
@@ -121,7 +122,7 @@ def _labels(item: Instance) -> set[str]:
     return {moment.label(at) for at in item.rdates}
 
 
-def _stripped(part: Component) -> Component:
+def _stripped(part: Component, context: Context) -> Component:
     """Return the Organizer's component without what he may not say of my calendar (Q2)."""
     content: list[Line | Component] = []
     for kept in part.without(*_NEVER_THEIRS).content:
@@ -129,7 +130,8 @@ def _stripped(part: Component) -> Component:
             content += [] if kept.name.startswith(_MY_CLIENT) else [kept]
         else:
             content.append(_unscheduled(kept))
-    return part.with_content(content)
+    made = part.with_content(content)
+    return attachment.stripped(made) if context.policy.attachments == "strip" else made
 
 
 def _unscheduled(line: Line) -> Line:
@@ -141,8 +143,11 @@ def _unscheduled(line: Line) -> Line:
     return written(line.name, line.value, parameters)
 
 
-def _is_mine(line: Line) -> bool:
-    return line.name in _MINE or line.name.startswith(_MY_CLIENT)
+def _is_mine(line: Line, context: Context) -> bool:
+    if line.name in _MINE or line.name.startswith(_MY_CLIENT):
+        return True
+    # Where no attachment of the Organizer comes in, what stands there is mine (Q9).
+    return context.policy.attachments == "strip" and attachment.is_attached(line)
 
 
 def _said(line: Line) -> str:

@@ -6,7 +6,7 @@ stays untouched.
 
 import re
 
-from . import authority, change, merge, recurrence, series, zones
+from . import attachment, authority, change, merge, recurrence, series, zones
 from .decision import Added, Decision, NoAction, Reason, Updated
 from .draft import MASTER, Draft
 from .instance import Instance
@@ -54,7 +54,8 @@ def _invite(message: ItipMessage, context: Context) -> Decision:
         draft.put(label, merge.invited(item, draft.first, context))
         draft.applied(item, label, Reason.INVITED)
     series.bury(draft)
-    calendar = zones.complete(_headed(draft.calendar()), content.zones, change.first_day(content))
+    calendar = draft.calendar().without(*(attachment.NAMES if context.policy.attachments == "strip" else ()))
+    calendar = zones.complete(_headed(calendar), content.zones, change.first_day(content))
     return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
 
 

@@ -12,7 +12,7 @@ from imipd.config import Config
 from imipd.gateway import Bounds, Doors, Gateway, Judgement
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
-from imipd.ledger.sql import open_ledger
+from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
 
@@ -58,14 +58,14 @@ def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) ->
         ledger.close()
 
 
-def ledger_to_read(config: Config) -> Ledger:
-    """Open the ledger for who only reads: a SQLite file that is not there yet is empty, and is not made for this.
+def ledger_as_it_is(config: Config) -> Ledger:
+    """Open the ledger for who shall not change its tables; a SQLite file that is not there yet is empty, and not made.
 
     Raises LedgerError.
     """
     if (file := sqlite_file(config)) and not file.exists():
         return MemoryLedger()
-    return open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
+    return open_as_it_is(config.ledger.url, keep_days=config.ledger.keep_days)
 
 
 def sqlite_file(config: Config) -> Path | None:

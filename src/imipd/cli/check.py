@@ -14,8 +14,8 @@ from imipd import config, scenario
 from imipd.accounts import Account
 from imipd.accounts.configured import Directory
 from imipd.config import Config, ConfigError
-from imipd.ledger import LedgerError
-from imipd.ledger.sql import open_ledger
+from imipd.ledger import LedgerError, OutdatedError
+from imipd.ledger.sql import open_as_it_is
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
@@ -62,9 +62,11 @@ def _ledger(settings: Config) -> str:
     if file and not file.exists():
         return _writable(file.parent)
     try:
-        ledger = open_ledger(settings.ledger.url, keep_days=settings.ledger.keep_days)
+        ledger = open_as_it_is(settings.ledger.url, keep_days=settings.ledger.keep_days)
         ledger.prune(LONG_AGO)
         ledger.close()
+    except OutdatedError as error:
+        print(f"note  {error}")
     except LedgerError as error:
         return str(error)
     return ""

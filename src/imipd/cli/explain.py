@@ -142,7 +142,7 @@ def _doors(stored: bytes | None, account: Account, arguments: argparse.Namespace
         yield held, MemoryLedger()
         return
     store = CalDavStore()
-    ledger = assembly.ledger_to_read(config.load(arguments.config, os.environ))
+    ledger = assembly.ledger_as_it_is(config.load(arguments.config, os.environ))
     try:
         yield store, ledger
     finally:

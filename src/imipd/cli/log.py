@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"imipd log: --since {arguments.since}: write 2027-01-31, 2027-01-31T12:00, 3h or 2d", file=sys.stderr)
         return os.EX_USAGE
     try:
-        ledger = assembly.ledger_to_read(settings)
+        ledger = assembly.ledger_as_it_is(settings)
         recipient = comparable(arguments.recipient) if arguments.recipient else None
         found = ledger.log(Query(recipient, arguments.uid, since))
         ledger.close()

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-COMMANDS = ("serve", "pipe", "explain", "check", "log", "demo")
+COMMANDS = ("serve", "pipe", "explain", "check", "log", "undo", "demo")
 RESULTS = "Exit codes: 0 done; 64 wrong usage; 67 no such account; 75 try again; 78 configuration error."
 
 
@@ -96,6 +96,14 @@ def _log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
+def _undo(parser: argparse.ArgumentParser) -> None:
+    _configured(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would change, and write nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+    parser.add_argument("entry", metavar="ENTRY", type=int, help="its number, as imipd log shows it")
+    parser.epilog = f"{RESULTS} 65: something stands in the way; 66: there is no such entry."
+
+
 def _demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stay", action="store_true", help="keep the servers up at the end")
     parser.add_argument("--radicale", metavar="PROGRAM", type=Path, help="the Radicale to run; else the installed one")
@@ -107,5 +115,6 @@ _DESCRIPTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] 
     "explain": ("say what would happen with a mail, and why; write nothing", _explain),
     "check": ("check the configuration and try every door", _configured),
     "log": ("show what was decided, newest first", _log),
+    "undo": ("take back what one entry of the ledger did", _undo),
     "demo": ("a tour on this machine, with an embedded calendar server and the sample mails", _demo),
 }

@@ -1,6 +1,10 @@
-"""The door of the gateway: one mail in, one answer for each recipient out; or what would be done, without doing it."""
+"""The door of the gateway: one mail in, one answer for each recipient out; or what would be done, without doing it.
+
+And what one entry of the ledger did, taken back.
+"""
 
 from .deliver import Bounds, Doors, Gateway
 from .judgement import Arrival, Judgement
+from .undo import Hindrance, Undoing, undo, undoing
 
-__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Judgement"]
+__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Hindrance", "Judgement", "Undoing", "undo", "undoing"]

@@ -13,6 +13,7 @@ from .lines import Component, MalformedError
 from .message import CalendarObject, Context, ItipMessage, Limits, parse, read
 from .parts import Unprocessed, gather
 from .request import first_half
+from .wire import same, settled
 
 METHODS = {
     "REQUEST": request.decide,
@@ -58,4 +59,6 @@ __all__ = [
     "gather",
     "parse",
     "read",
+    "same",
+    "settled",
 ]

@@ -118,3 +118,7 @@ class Query:
 
 class LedgerError(Exception):
     """The ledger could not be read or written: temporary for the mail in hand."""
+
+
+class OutdatedError(LedgerError):
+    """The tables are of an older imipd, and whoever asks shall not change them."""

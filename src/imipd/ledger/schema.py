@@ -2,7 +2,7 @@
 
 from sqlalchemy import Connection, inspect, text
 
-from . import LedgerError
+from . import LedgerError, OutdatedError
 from .database import Database
 from .tables import HEAD, VERSION_TABLE
 
@@ -21,6 +21,19 @@ def bring_up_to_date(database: Database) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ADVISORY_LOCK})
         if not _is_current(connection, database.name):
             upgrade(connection, database.name)
+
+
+def is_made(database: Database) -> bool:
+    """Return whether there are tables; raise OutdatedError or LedgerError where they are not of this imipd."""
+    with database.reading() as connection:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return False
+        if not _is_current(connection, database.name):
+            raise OutdatedError(
+                f"ledger {database.name}: its tables are of an older imipd. They are brought up to date when"
+                " `imipd serve` or `imipd pipe` of this version runs next"
+            )
+    return True
 
 
 def _is_current(connection: Connection, name: str) -> bool:

@@ -14,8 +14,9 @@ from imipd.memory import Memory, Revision, Tombstone
 
 from . import MEMORY_DAYS, WRITTEN, Entry, Ledger, Query, Recorded
 from .database import Database, open_database
+from .memory import MemoryLedger
 from .rows import Row, remembered, to_recorded, to_row
-from .schema import bring_up_to_date
+from .schema import bring_up_to_date, is_made
 from .tables import ENTRY, POSTPONED, REVISION, TOMBSTONE
 
 
@@ -24,6 +25,22 @@ def open_ledger(url: str, *, keep_days: int = 30) -> Ledger:
     database = open_database(url)
     try:
         bring_up_to_date(database)
+    except BaseException:
+        database.engine.dispose()
+        raise
+    return SqlLedger(database, keep_days)
+
+
+def open_as_it_is(url: str, *, keep_days: int = 30) -> Ledger:
+    """Return the ledger at `url` without changing its tables: a daemon of the version before may be using them.
+
+    Where there are none yet it is empty. Raises `OutdatedError` where they are older, `LedgerError` as `open_ledger`.
+    """
+    database = open_database(url)
+    try:
+        if not is_made(database):
+            database.engine.dispose()
+            return MemoryLedger(keep_days=keep_days)
     except BaseException:
         database.engine.dispose()
         raise

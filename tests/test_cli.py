@@ -5,6 +5,7 @@ import json
 import os
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -381,7 +382,7 @@ def test_check_fails_over_a_ledger_that_can_only_be_read(
             raise LedgerError("attempt to write a readonly database")
 
     assert entries.with_name("ledger.db").exists()
-    monkeypatch.setattr(check, "open_ledger", lambda _url, **_kept: ReadOnly())
+    monkeypatch.setattr(check, "open_as_it_is", lambda _url, **_kept: ReadOnly())
     run("check", "-c", entries)
     assert "FAIL  ledger: attempt to write a readonly database" in capsys.readouterr().out
 
@@ -476,6 +477,112 @@ def test_log_of_a_ledger_that_is_not_there_makes_none(
     told = capsys.readouterr()
     assert (told.out, told.err) == ("", "imipd log: no entries\n")
     assert not (config.parent / "ledger.db").exists()
+
+
+def test_no_question_changes_the_tables_of_an_older_version(
+    run: Run, entries: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The daemon of that version may still be running; its successor brings them up to date."""
+    database = entries.with_name("ledger.db")
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE ledger_version SET version_num = '0001'")
+        connection.commit()
+    for command in (("log",), ("undo", "1"), ("explain", "-")):
+        assert run(*command[:1], "-c", entries, *command[1:], stdin=request()) == os.EX_TEMPFAIL
+        assert "its tables are of an older imipd" in capsys.readouterr().err
+    run("check", "-c", entries)
+    assert "note  ledger" in capsys.readouterr().out
+    with closing(sqlite3.connect(database)) as connection:
+        assert connection.execute("SELECT version_num FROM ledger_version").fetchall() == [("0001",)]
+
+
+# undo
+
+
+@pytest.fixture
+def answered(run: Run, write: Write, calendar: Callable[..., "niquests.Response"]) -> Path:
+    """Alice's meeting in which bob has accepted; the configuration."""
+    config = write()
+    calendar("PUT", "lunch.ics", meeting())
+    assert run("pipe", "-c", config, "-r", ALICE, stdin=reply(BOB, "ACCEPTED")) == 0
+    return config
+
+
+def test_undo_says_what_it_would_do_and_does_it(
+    run: Run, answered: Path, calendar: Callable[..., "niquests.Response"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    etag = calendar("GET", "lunch.ics").headers["ETag"]
+    assert run("undo", "-c", answered, "--dry-run", "1") == 0
+    head, *changes = capsys.readouterr().out.splitlines()
+    assert head == f"would be undone: entry 1, updated: attendee-replied, for {ALICE}"
+    assert changes[:2] == ["== changes", "@ VEVENT"]
+    assert any(row.startswith("-ATTENDEE;") and "PARTSTAT=ACCEPTED" in row for row in changes)
+    assert calendar("GET", "lunch.ics").headers["ETag"] == etag
+
+    assert run("undo", "-c", answered, "1") == 0
+    done, *changed = capsys.readouterr().out.splitlines()
+    number = re.fullmatch(rf"undone: entry 1, updated: attendee-replied, for {ALICE}; this is entry (\d+)", done)
+    assert number
+    assert changed == changes
+    assert b"PARTSTAT=ACCEPTED" not in (calendar("GET", "lunch.ics").content or b"")
+
+    assert run("log", "-c", answered) == 0
+    _, newest, oldest = capsys.readouterr().out.splitlines()
+    assert newest.split()[0] == number[1]
+    assert "undone" in newest
+    assert newest.endswith("entry 1, updated: attendee-replied")
+    assert "(taken back)" in oldest
+
+    assert run("undo", "-c", answered, "1") == os.EX_DATAERR
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", f"imipd undo: entry 1: entry {number[1]} has taken it back already\n")
+
+
+def test_undo_shows_what_somebody_has_changed(
+    run: Run, answered: Path, calendar: Callable[..., "niquests.Response"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    held = calendar("GET", "lunch.ics").content or b""
+    calendar("PUT", "lunch.ics", held.replace(b"SUMMARY:", b"LOCATION:Roof\r\nSUMMARY:"))
+    for option in ("--dry-run", "--json"):
+        assert run("undo", "-c", answered, option, "1") == os.EX_DATAERR
+        told = capsys.readouterr()
+        head, *changes = told.err.splitlines()
+        assert head == "imipd undo: entry 1: somebody has changed the object since"
+        assert changes == ["@ VEVENT", "+LOCATION:Roof"]
+    assert json.loads(told.out) == {
+        "entry": 1,
+        "possible": False,
+        "undone_by": None,
+        "why": "somebody has changed the object since",
+        "changes": changes,
+    }
+
+
+def test_undo_json_is_what_a_program_may_rely_on(run: Run, answered: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("undo", "-c", answered, "--json", "1") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["changes"][0] == "@ VEVENT"
+    assert {name: told[name] for name in ("entry", "possible", "why")} == {"entry": 1, "possible": True, "why": ""}
+    assert isinstance(told["undone_by"], int)
+
+
+def test_undo_of_what_nobody_knows_is_66(run: Run, write: Write, capsys: pytest.CaptureFixture[str]) -> None:
+    """And makes no ledger."""
+    config = write()
+    assert run("undo", "-c", config, "7") == os.EX_NOINPUT
+    assert "imipd undo: entry 7: there is no such entry" in capsys.readouterr().err
+    assert not (config.parent / "ledger.db").exists()
+
+
+def test_undo_ends_in_75_when_the_calendar_is_out_of_reach(
+    run: Run, answered: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answered.write_text(re.sub(r"http://127.0.0.1:\d+/", f"http://127.0.0.1:{_free_port()}/", answered.read_text()))
+    assert run("undo", "-c", answered, "1") == os.EX_TEMPFAIL
+    assert "try again later" in capsys.readouterr().err
+    assert run("log", "-c", answered, "--json") == 0
+    (told,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert told["undone"] is False
 
 
 # pipe

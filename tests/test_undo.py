@@ -16,7 +16,7 @@ import niquests
 import pytest
 
 from correspondence import ALICE, BEGIN, BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, invited, meeting, reply, request
-from desks import ALICES, with_policy
+from desks import ALICES, Desk, with_policy
 from imipd import itip
 from imipd.accounts import Account
 from imipd.envelope import Envelope
@@ -25,7 +25,7 @@ from imipd.ledger import Ledger, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.memory import NOTHING
-from imipd.store import Home, Store, Stored, Written
+from imipd.store import Home, Store, Stored, UnreachableError, Written
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore, Shelf
 from servers import Server, radicale, xandikos
@@ -416,3 +416,58 @@ def test_whose_write_came_between_is_not_overwritten(room: Room) -> None:
     assert isinstance(found, Hindrance)
     assert found.why == "somebody has changed the object since"
     assert room.says(theirs)
+
+
+class KilledError(Exception):
+    """What stands for the end of the process in this one."""
+
+
+@pytest.mark.parametrize("step", ["find", "intend", "write", "written", "complete"])
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_interrupted_undo_is_finished_by_the_next(case: Case, step: str) -> None:
+    """At every step: the calendar and the ledger end as if it had gone through once."""
+    desk, undisturbed = Desk({ALICE: case.account}), Desk({ALICE: case.account})
+    for each in (desk, undisturbed):
+        each.keep(*([case.stored] if case.stored else []))
+        each.deliver(case.mail)
+        each.later(hours=1)
+    assert isinstance(undo(_doors(undisturbed), 1), Undoing)
+    desk.store.instead[step] = [KilledError()]
+    with pytest.raises(KilledError):
+        undo(_doors(desk), 1)
+    desk.later(minutes=5)
+    assert isinstance(undo(_doors(desk), 1), Undoing)
+    assert desk.bodies() == undisturbed.bodies()
+    assert desk.outcomes() == undisturbed.outcomes()
+    assert desk.ledger.recall("alice", UID) == undisturbed.ledger.recall("alice", UID) == NOTHING
+    assert [each.undone for each in desk.told()] == [False, True]
+    assert desk.store.taken.count("written") == 2
+
+
+def test_a_calendar_that_is_out_of_reach_leaves_everything_to_the_next_try() -> None:
+    """Whether or not the write has reached it."""
+    for step in ("write", "written"):
+        desk = Desk()
+        desk.deliver(request())
+        desk.store.instead[step] = [UnreachableError("no answer")]
+        with pytest.raises(UnreachableError):
+            undo(_doors(desk), 1)
+        assert not desk.ledger.is_undone(desk.told()[-1].entry.digest, "alice")
+        assert isinstance(undo(_doors(desk), 1), Undoing)
+        assert desk.bodies() == []
+        assert desk.outcomes() == ["updated: undone", "added: invited"]
+
+
+def test_an_undo_that_was_interrupted_says_what_finishes_it() -> None:
+    desk = Desk()
+    desk.deliver(request())
+    desk.store.instead["write"] = [KilledError()]
+    with pytest.raises(KilledError):
+        undo(_doors(desk), 1)
+    found = undo(_doors(desk), 2)
+    assert isinstance(found, Hindrance)
+    assert found.why == "it was begun and is not finished: `imipd undo 1` finishes it"
+
+
+def _doors(desk: Desk) -> Doors:
+    return Doors(desk, desk.store, desk.ledger, lambda: desk.time)

@@ -30,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         print("\n".join(_told(found)))
     if isinstance(found, Undoing):
         return os.EX_OK
-    print("\n".join([f"imipd undo: entry {arguments.entry}: {found.why}", *_changes(found)]), file=sys.stderr)
+    why = scenario.printable(f"imipd undo: entry {arguments.entry}: {found.why}")
+    print("\n".join([why, *_changes(found)]), file=sys.stderr)
     return os.EX_DATAERR if found.known else os.EX_NOINPUT
 
 
@@ -50,7 +51,7 @@ def _told(found: Undoing) -> list[str]:
     told = found.recorded.entry
     what = f"entry {found.recorded.number}, {told.outcome}: {told.reason}, for {told.recipient}"
     done = f"undone: {what}; this is entry {found.number}" if found.number else f"would be undone: {what}"
-    return [done, "== changes", *_changes(found)]
+    return [scenario.printable(done), "== changes", *_changes(found)]
 
 
 def _fields(number: int, found: Undoing | Hindrance) -> dict[str, object]:

@@ -138,8 +138,9 @@ def _path(entry: Entry) -> str:
 
 def _held(doors: Doors, account: Account, entry: Entry) -> Stored | None:
     """Return the object that the entry speaks of, as it is now."""
-    uid = itip.read(entry.written or entry.former or b"").uid
-    found = doors.store.find(account.home, uid)
+    # The UID from what was kept: that of the entry may be shortened.
+    kept = [itip.read(body) for body in (entry.written, entry.former) if body is not None]
+    found = doors.store.find(account.home, kept[0].uid)
     here = next((stored for stored in found if unquote(stored.href) == _path(entry)), None)
     if here is None and found:
         raise _HinderedError(f"the event is somewhere else now: {found[0].href}")
@@ -162,9 +163,8 @@ def _is(held: Stored | None, body: bytes | None, etag: str) -> bool:
     """Return whether this is held, and not whether the bytes are the same: servers rewrite what they store."""
     if held is None or body is None:
         return held is None and body is None
-    if etag and held.etag == etag:
-        return True  # SOGo adds lines of its own, and says which version that is
-    return itip.same(itip.read(held.body).calendar, itip.read(body).calendar)
+    is_version = bool(etag) and held.etag == etag  # SOGo adds lines of its own, and says which version that is
+    return itip.same(itip.read(held.body).calendar, itip.read(body).calendar) or is_version
 
 
 def _undone(recorded: Recorded, held: Stored | None) -> Entry:

@@ -1,5 +1,6 @@
 """Passwords, wherever they are kept, and what `check` says of how they are kept."""
 
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,67 @@ class TestWarnings:
         config = loaded(tmp_path, ledger + GOOD.replace('password = "hunter2"', 'password_file = "pw"'))
         (tmp_path / "imipd.toml").chmod(0o644)
         assert "imipd.toml: holds a password" in warnings(config)[0]
+
+    @pytest.fixture
+    def careful(self, tmp_path: Path) -> Config:
+        """Return a configuration with files of every kind, all for their owner alone."""
+        (tmp_path / "data").mkdir(mode=0o700)
+        for name in ("pw", "key.pem", "data/ledger.db", "data/ledger.db-wal"):
+            (tmp_path / name).write_text("x")
+        more = (
+            f'[ledger]\nurl = "sqlite:///{tmp_path}/data/ledger.db"\n'
+            '[smtp]\nlisten = "127.0.0.1:2525"\ntls_certificate = "cert.pem"\ntls_key = "key.pem"\n'
+        )
+        config = loaded(tmp_path, more + GOOD.replace('password = "hunter2"', 'password_file = "pw"'))
+        for path in ("pw", "key.pem", "data/ledger.db", "data/ledger.db-wal", "imipd.toml"):
+            (tmp_path / path).chmod(0o600)
+        assert warnings(config) == ()
+        return config
+
+    @pytest.mark.parametrize(
+        ("name", "mode", "text"),
+        [
+            ("pw", 0o640, "holds a password and its mode 0640 lets group read it."),
+            ("pw", 0o602, "holds a password and its mode 0602 lets others change it."),
+            ("key.pem", 0o644, "holds a private key and its mode 0644 lets group and others read it."),
+            ("imipd.toml", 0o664, "says what imipd does and its mode 0664 lets group change it."),
+            ("data/ledger.db", 0o666, "tells who meets whom and its mode 0666 lets group and others read and change"),
+            ("data/ledger.db-wal", 0o604, "tells who meets whom and its mode 0604 lets others read it."),
+            ("data", 0o770, "is the ledger's folder and its mode 0770 lets group change it."),
+        ],
+    )
+    def test_what_others_can_read_or_change(
+        self, tmp_path: Path, careful: Config, name: str, mode: int, text: str
+    ) -> None:
+        (tmp_path / name).chmod(mode)
+        (found,) = warnings(careful)
+        assert found.startswith(f"{tmp_path}/{name}: {text}")
+
+    @pytest.mark.parametrize(("name", "mode"), [("imipd.toml", 0o644), ("data", 0o755), ("data", 0o1777)])
+    def test_what_others_may_do(self, tmp_path: Path, careful: Config, name: str, mode: int) -> None:
+        (tmp_path / name).chmod(mode)
+        assert warnings(careful) == ()
+
+    def test_whose_they_are(self, tmp_path: Path, careful: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Root's files and imipd's own are as they should be; root itself does not know whose they should be."""
+        owner = (tmp_path / "pw").stat().st_uid
+        monkeypatch.setattr("imipd.config.exposure.os.geteuid", lambda: owner)
+        assert warnings(careful) == ()
+        monkeypatch.setattr("imipd.config.exposure.os.geteuid", lambda: 54321)
+        told = [f"{tmp_path}/{name}: " for name in ("pw", "key.pem", "imipd.toml", "data/ledger.db", "data")]
+        found = warnings(careful)
+        if owner == 0:
+            assert found == ()
+            monkeypatch.setattr("imipd.config.exposure.ROOT", -1)
+            found = warnings(careful)
+        assert [any(each.startswith(name) and "belongs to " in each for each in found) for name in told] == [True] * 5
+
+    def test_a_network_of_everybody(self, careful: Config) -> None:
+        smtp = careful.smtp
+        assert smtp is not None
+        everybody = smtp.model_copy(update={"allow_from": (ip_network("10.0.0.0/8"), ip_network("::/0"))})
+        (found,) = warnings(careful.model_copy(update={"smtp": everybody}))
+        assert found.startswith("smtp.allow_from: lets everybody in")
 
     @pytest.mark.parametrize(
         ("host", "number"), [("dav.example.org", 1), ("127.0.0.1", 0), ("localhost", 0), ("[::1]:5232", 0)]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
@@ -15,8 +14,6 @@ from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +60,9 @@ def ledger_as_it_is(config: Config) -> Ledger:
 
     Raises LedgerError.
     """
-    if (file := sqlite_file(config)) and not file.exists():
+    if (file := config.ledger.file) and not file.exists():
         return MemoryLedger()
     return open_as_it_is(config.ledger.url, keep_days=config.ledger.keep_days)
-
-
-def sqlite_file(config: Config) -> Path | None:
-    """Return the file that the ledger is in, None where it is in a database server."""
-    url, _, _ = config.ledger.url.partition("?")
-    return Path(url.removeprefix(SQLITE)) if url.startswith(SQLITE) else None
 
 
 def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:

@@ -19,7 +19,7 @@ from imipd.ledger.sql import open_as_it_is
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
-from . import assembly, listening
+from . import listening
 
 PROBE = "imipd-check-no-such-event"
 UNIX = "unix:"
@@ -58,7 +58,7 @@ def _tried(settings: Config) -> Iterator[Found]:
 
 def _ledger(settings: Config) -> str:
     """Write nothing, but as only who may write can; a file made by root now would shut the daemon out later."""
-    file = assembly.sqlite_file(settings)
+    file = settings.ledger.file
     if file and not file.exists():
         return _writable(file.parent)
     try:

@@ -16,6 +16,8 @@ from .listening import Listening, Lmtp, Smtp
 from .places import AccountSection, Caldav, DomainSection, Place, PolicyDefaults, Section
 from .units import DatabaseUrl, Duration, Endpoint, Headers, Positive, Size, Tables, TcpEndpoint, Threads
 
+SQLITE = "sqlite:///"
+
 
 class Forward(Section):
     """Where every mail goes on to after processing."""
@@ -44,6 +46,12 @@ class Ledger(Section):
         " needs is kept 90 days.",
         examples=[30],
     )
+
+    @property
+    def file(self) -> Path | None:
+        """The file that the ledger is in, None where it is in a database server."""
+        path, _, _ = self.url.partition("?")
+        return Path(path.removeprefix(SQLITE)) if path.startswith(SQLITE) else None
 
 
 class Spam(Section):

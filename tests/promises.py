@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from imipd import itip
 from imipd.address import comparable
 from imipd.gateway import Judgement
-from imipd.ingress.stamp import FIELD, stamped
 from imipd.itip import Added, CalendarObject, ItipMessage, MalformedError, Updated
 from imipd.itip.instance import Instance, Party
 from imipd.itip.lines import Line
 from imipd.policy import Policy
+from imipd.stamp import FIELD, stamped
 
 OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
 PROGRESS = frozenset({"STATUS", "PERCENT-COMPLETE", "COMPLETED"})

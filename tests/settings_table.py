@@ -17,7 +17,6 @@ place. Unknown keys are errors. Durations are written `"500ms"`, `"10s"`, `"5m"`
 (B, kB, KiB, MB, MiB, GB, GiB) or as a number of bytes, places to listen `"host:port"` or `"unix:/path"`.
 """
 OVERRIDES = "The keys of `[policy]` except `authserv_id`, each instead of what `[policy]` says.\n"
-NOT_YET = "**Not in this version yet**: `[forward]` is refused.\n"
 
 
 def page() -> str:
@@ -29,7 +28,7 @@ def _section(name: tuple[str, ...], model: type[Section]) -> str:
     title = f"\n## `{header(name)}`\n\n"
     if len(name) > 1:
         return title + OVERRIDES
-    introduction = f"{model.__doc__}\n\n" + (f"{NOT_YET}\n" if name == ("forward",) else "")
+    introduction = f"{model.__doc__}\n\n"
     fields = {key: field for key, field in model.model_fields.items() if not section_in(field.annotation)}
     rows = [f"| `{key}` | {default(model, key)} | {_meaning(field)} |" for key, field in fields.items()]
     return title + introduction + "\n".join(["| key | default | meaning |", "|---|---|---|", *rows]) + "\n"

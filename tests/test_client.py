@@ -1,11 +1,8 @@
 """imipc as a process, against the real listener and against one that says what a test wants."""
 
-import socketserver
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,7 @@ from hypothesis import strategies as st
 from imipd import client
 from imipd.client import wire, without_from_line
 from imipd.ingress.content import Content
+from listening import saying
 from test_dialogs import Running
 
 CLIENT = Path(client.__file__)
@@ -34,23 +32,6 @@ def daemon(tmp_path: Path) -> Iterator[tuple[Running, str]]:
     running = Running("lmtp-unix", f"unix:{tmp_path}/s")
     yield running, f"{tmp_path}/s"
     running.stop()
-
-
-@contextmanager
-def saying(folder: Path, *answers: str) -> Iterator[str]:
-    """Run a listener that gives these answers, the first as its greeting, and then hangs up."""
-
-    class Talk(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            for answer in answers:
-                self.wfile.write(answer.encode() + b"\r\n")
-                if not self.rfile.readline():
-                    return
-
-    with socketserver.ThreadingUnixStreamServer(f"{folder}/s", Talk) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"{folder}/s"
-        server.shutdown()
 
 
 # -- What arrives ------------------------------------------------------------------------------------------

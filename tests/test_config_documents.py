@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from imipd.config import Config, ConfigError, load
+from imipd.config import Config, load
 from imipd.config.places import Section
 from imipd.config.wording import sections
 from settings_table import as_written, page
@@ -49,13 +49,6 @@ class TestDocuments:
         lines[above] = lines[number].removeprefix("#or ")
         assert self.read(secrets, switched_on(lines))
 
-    def test_what_is_not_in_this_version_is_refused_with_one_problem(self, secrets: Path) -> None:
-        lines = [line.removeprefix("#later ") for line in EXAMPLE.read_text().splitlines()]
-        with pytest.raises(ConfigError) as caught:
-            self.read(secrets, lines)
-        assert [problem.key for problem in caught.value.problems] == ["[forward]"]
-        assert "not in this version yet" in str(caught.value)
-
     @pytest.mark.parametrize("name", [name for name in sections() if len(name) == 1], ids=lambda name: name[0])
     def test_the_example_has_every_key(self, name: tuple[str]) -> None:
         assert set(sections()[name].model_fields) <= set(example()[name[0]])
@@ -76,7 +69,7 @@ class TestDocuments:
         for name, model in sections().items():
             for key, field in model.model_fields.items() if len(name) == 1 else ():
                 if field.default not in (None, ()) and not isinstance(field.default, Section):
-                    assert example()[name[0]][key][0] in ("#", "#later "), f"{name[0]}.{key}"
+                    assert example()[name[0]][key][0] == "#", f"{name[0]}.{key}"
 
     def test_the_table_of_settings_is_what_the_models_say(self) -> None:
         assert (HERE.parent / "docs" / "settings.md").read_text() == page()
@@ -89,8 +82,8 @@ class TestDocuments:
                     assert model.model_validate({key: example})
 
 
-SETTING = re.compile(r"(#|#e\.g\. |#or |#later |#later-or |)([a-z_]+) = (.+)")
-SECTION = re.compile(r"(?:#e\.g\. |#later )?\[+([a-z.]+)\]+")
+SETTING = re.compile(r"(#|#e\.g\. |#or |)([a-z_]+) = (.+)")
+SECTION = re.compile(r"(?:#e\.g\. )?\[+([a-z.]+)\]+")
 
 
 def switched_on(lines: list[str] | None = None) -> list[str]:

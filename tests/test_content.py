@@ -1,5 +1,6 @@
 """The content of a mail, cut anywhere and of any size."""
 
+import io
 import os
 import subprocess
 import sys
@@ -19,17 +20,21 @@ def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], li
     sent = wire + b"\r\n.\r\nQUIT\r\n"
     lines, _, rest = (b"\r\n" + sent).partition(b"\r\n.\r\n")
     expected = b"\r\n".join(line[line[:1] == b"." :] for line in (lines + b"\r\n").split(b"\r\n"))[2:]
-    content = Content(limit)
+    content, beyond = Content(limit), Content(limit, io.BytesIO)
     position = 0
     for cut in (cuts * len(sent))[: len(sent)]:
         if content.rest is not None:
             break
-        content.feed(sent[position : position + cut])
+        for each in (content, beyond):
+            each.feed(sent[position : position + cut])
         position += cut
     assert content.rest is not None
     assert content.rest + sent[position:] == rest
     assert (content.size, content.oversize) == (len(expected), len(expected) > limit)
-    assert content.take() == expected[:limit]
+    assert (content.take(), content.beyond) == (expected[:limit], None)
+    file = beyond.beyond
+    assert bool(file) == beyond.oversize
+    assert beyond.take() + (file.getvalue() if isinstance(file, io.BytesIO) else b"") == expected
 
 
 GROWTH = """

@@ -68,6 +68,7 @@ class Running:
     """A listener that runs in a thread of its own while the test talks to it."""
 
     def __init__(self, place: str, listen: str) -> None:
+        self.place = place
         self.calendars = Calendars()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()

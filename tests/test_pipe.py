@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from imipd.envelope import DONE, TRY_AGAIN, Envelope, Status
 from imipd.ingress.pipe import Errand, run
-from imipd.ingress.stamp import stamped
+from imipd.stamp import stamped
 
 MAIL = b"Subject: hello\nTo: ok@example.org\n\nbody\n"
 OUTCOME = 'updated; reason=attendee-replied; uid="abc@example.org"'

@@ -125,7 +125,7 @@ def test_a_pure_room_asks_nobody(path: Path) -> None:
 def test_nobody_enters_cli() -> None:
     for path in FILES:
         if room_of(path) not in ("cli", "__main__"):
-            assert not any(name.startswith("imipd.cli") for name in imports_of(path)), path
+            assert not any(name.startswith("imipd.cli.") for name in imports_of(path)), path
 
 
 def test_everything_is_caught_only_where_a_mail_would_be_lost_otherwise() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import BinaryIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +14,13 @@ class Envelope:
     recipients: tuple[str, ...]
     content: bytes
     oversize: bool = False
-    """Over the limit of size (docs/rules.md, G9): `content` is only the beginning, never to be passed on."""
+    """Over the limit of size (docs/rules.md, G9): `content` is only the beginning, never to be passed on alone."""
+    beyond: BinaryIO | None = None
+    """Of an oversize mail that goes on to a next hop: what follows `content`, to be read from its beginning."""
+    smtputf8: bool = False
+    """Whether the MTA said that header or addresses are UTF-8 (RFC 6531 §3.4)."""
+    one_answer: bool = False
+    """Whether the MTA hears one answer for all recipients: by SMTP, not by LMTP."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The house put together from its configuration: every driver is opened here."""
 
+import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,7 +9,10 @@ from datetime import UTC, datetime
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
 from imipd.config import Config
-from imipd.gateway import Bounds, Doors, Gateway, Judgement
+from imipd.config.settings import Forward
+from imipd.egress import NextHop, hop
+from imipd.envelope import Deliver
+from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_as_it_is, open_ledger
@@ -36,9 +40,15 @@ class House:
     store: Store
     ledger: Ledger
     gateway: Gateway
+    deliver: Deliver
+    """What the listeners call: the gateway, and where there is one the next hop behind it."""
 
     def serves(self, address: str) -> bool:
-        """Whether mail for this address is taken at RCPT."""
+        """Whether mail for this address is taken at RCPT; with a next hop, that is its word."""
+        return self.config.forward is not None or self.knows(address)
+
+    def knows(self, address: str) -> bool:
+        """Whether mail for this address is processed."""
         return self.config.lmtp.unknown_recipients == "accept" or self.directory.serves(address)
 
 
@@ -68,7 +78,19 @@ def ledger_as_it_is(config: Config) -> Ledger:
 def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:
     """Return the house over doors that are open already."""
     gateway = Gateway(Doors(directory, store, ledger, now, watch.decided), bounds(config))
-    return House(config, directory, store, ledger, gateway)
+    return House(config, directory, store, ledger, gateway, _passing_on(config.forward, gateway, directory))
+
+
+def _passing_on(forward: Forward | None, gateway: Gateway, directory: Directory) -> Deliver:
+    if forward is None:
+        return gateway.deliver
+    return PassingOn(gateway.deliver, directory.serves, next_hop(forward), forward.on_unavailable == "pass")
+
+
+def next_hop(forward: Forward) -> NextHop:
+    """Return where mail goes on to."""
+    hostname = socket.getfqdn()
+    return hop.lmtp(forward.lmtp, hostname) if forward.lmtp else hop.smtp(forward.smtp or "", hostname)
 
 
 def bounds(config: Config) -> Bounds:

@@ -52,6 +52,9 @@ def _tried(settings: Config) -> Iterator[Found]:
             yield f"certificate of [{name}]", _certificate(settings, name)
         for place in section.listen:
             yield f"listen {place}", _socket(place, _greeting, section.socket_group)
+    if settings.forward:
+        place = settings.forward.lmtp or settings.forward.smtp or ""
+        yield f"next hop {place}", _next_hop(place)
     if settings.web and settings.web.listen:
         yield f"listen {settings.web.listen}", _socket(settings.web.listen, _page)
 
@@ -110,6 +113,15 @@ def _socket(place: str, heard: Callable[[socket.socket, Address], bytes], group:
     except OSError:
         return _bindable(place) or (_membership(group) if group and place.startswith(UNIX) else "")
     return "" if ours else "another program listens there. End it, or choose another address"
+
+
+def _next_hop(place: str) -> str:
+    """Return why no mail could go on there."""
+    try:
+        greeting = _probed(place, _greeting)
+    except OSError as error:
+        return f"{error.strerror or error}. Start it, or write another place into [forward]"
+    return "" if greeting.startswith(b"220") else "it does not greet as a mail server does"
 
 
 def _bindable(place: str) -> str:

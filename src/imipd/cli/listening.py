@@ -49,6 +49,7 @@ def _settings(config: Config, name: str, certificates: Certificates) -> Settings
     return Settings(
         socket.getfqdn(),
         config.limits.mail,
+        keeps_all=config.forward is not None,
         recipients=config.serve.recipients,
         connections=config.serve.connections,
         idle=config.serve.idle.total_seconds(),
@@ -91,6 +92,8 @@ def late_changes(old: Config, new: Config) -> Iterator[str]:
             yield f"[{name}]"
     fixed = {"[ledger]": "ledger", "[serve]": "serve", "[web]": "web"}
     yield from (title for title, name in fixed.items() if getattr(old, name) != getattr(new, name))
+    if (old.forward is None) != (new.forward is None):
+        yield "[forward]"
     if old.limits.mail != new.limits.mail:
         yield "limits.mail"
 

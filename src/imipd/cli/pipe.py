@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     try:
         with assembly.opened(settings, os.environ) as house:
-            return pipe.run(errand, house.serves, house.gateway.deliver)
+            # The caller goes on with the mail: [forward] is for the listeners.
+            return pipe.run(errand, house.knows, house.gateway.deliver)
     except LedgerError as error:
         structlog.get_logger("imipd").error("ledger", error=str(error))
         return os.EX_TEMPFAIL

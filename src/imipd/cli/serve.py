@@ -94,7 +94,7 @@ class _Daemon:
         return self._house.serves(address)
 
     def _deliver(self, envelope: Envelope) -> tuple[Status, ...]:
-        return self._house.gateway.deliver(envelope)
+        return self._house.deliver(envelope)
 
     def _trouble(self) -> str:
         """Return what keeps us from taking mail."""

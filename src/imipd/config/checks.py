@@ -17,6 +17,9 @@ from .secret import Environ, keys, logins, trouble
 from .settings import Config
 from .wording import missing
 
+HOPS = ("lmtp", "smtp")
+"""How [forward] may name the next hop."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -34,11 +37,18 @@ def findings(config: Config, environ: Environ) -> list[Finding]:
 
 
 def _forward(config: Config, _environ: Environ) -> Iterator[Finding]:
-    if config.forward is not None:
-        yield Finding(
-            ("forward",),
-            "not in this version yet. Remove the section, and let the MTA deliver the mail and hand imipd a copy",
-        )
+    if config.forward is None:
+        return
+    named = {key: place for key in HOPS if (place := getattr(config.forward, key)) is not None}
+    if not named:
+        text = f"{missing(('forward', 'lmtp'))}. Or write smtp"
+        yield Finding(("forward", "lmtp"), text, tuple(("forward", key) for key in HOPS))
+    if len(named) > 1:
+        yield Finding(("forward", "smtp"), "lmtp is set too. Keep one of them")
+    ours = (*config.lmtp.listen, *(config.smtp.listen if config.smtp else ()))
+    for key, place in named.items():
+        if place in ours:
+            yield Finding(("forward", key), f"imipd itself listens at {place}. Write where the next hop does")
 
 
 def _served(config: Config, _environ: Environ) -> Iterator[Finding]:

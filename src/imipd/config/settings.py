@@ -23,7 +23,7 @@ class Forward(Section):
     """Where every mail goes on to after processing."""
 
     lmtp: Endpoint | None = Field(None, description="The next hop, by LMTP.", examples=["unix:/run/dovecot/lmtp"])
-    smtp: Endpoint | None = Field(
+    smtp: TcpEndpoint | None = Field(
         None, description="The next hop, by SMTP, instead of `lmtp`.", examples=["127.0.0.1:10026"]
     )
     on_unavailable: Literal["defer", "pass"] = Field(

@@ -70,7 +70,7 @@ def endpoint(value: str) -> str:
     """Accept ``host:port``, ``[::1]:port`` and ``unix:/path``."""
     if not (_is_unix(value) if value.startswith("unix:") else _is_tcp(value)):
         example = '"127.0.0.1:2424", "[::1]:2424" or "unix:/run/imipd/lmtp.sock"'
-        raise ValueError(f"{shown(value)} is not a place to listen. Write {example}")
+        raise ValueError(f"{shown(value)} is not a place for a socket. Write {example}")
     return value
 
 

@@ -5,6 +5,7 @@ And what one entry of the ledger did, taken back.
 
 from .deliver import Bounds, Doors, Gateway
 from .judgement import Arrival, Judgement
+from .passing import PassingOn
 from .undo import Hindrance, Undoing, undo, undoing
 
-__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Hindrance", "Judgement", "Undoing", "undo", "undoing"]
+__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Hindrance", "Judgement", "PassingOn", "Undoing", "undo", "undoing"]

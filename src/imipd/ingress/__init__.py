@@ -25,6 +25,8 @@ class Settings:
     """How we call ourselves in the greeting."""
     size: int = SIZE_LIMIT
     """Bytes kept of one mail; a longer one is read to its end and handed over as `Envelope.oversize`."""
+    keeps_all: bool = False
+    """Whether what is over `size` is kept, too, in a temporary file: for a mail that goes on to a next hop."""
     recipients: int = 1000
     """Recipients of one mail; the next one hears 452, and the MTA sends it in another mail."""
     connections: int = 100

@@ -4,20 +4,26 @@ Sans-IO: blocks of bytes go in, however the network cut them. Only CRLF ends a l
 ends the content nor begins a line (RFC 5321 §2.3.8, §4.1.1.4), so a mail cannot smuggle a second one.
 """
 
+from collections.abc import Callable
+from typing import BinaryIO
+
 END = b"\r\n.\r\n"
 _STUFFED = b"\r\n."
 _BEGINNINGS = tuple(END[:length] for length in range(len(END) - 1, 0, -1))
 
 
 class Content:
-    """Content that is still arriving; the first `limit` bytes are kept, the others only counted."""
+    """Content that is still arriving; the first `limit` bytes are kept, the others counted, or put into a file."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, open_file: Callable[[], BinaryIO] | None = None) -> None:
         self.size = 0
         """Bytes received so far, dots undone."""
         self.rest: bytes | None = None
         """What followed the end (pipelined commands, RFC 2920); None while the end has not come."""
+        self.beyond: BinaryIO | None = None
+        """What followed the first `limit` bytes, where it is kept and there is any."""
         self._limit = limit
+        self._open_file = open_file
         self._kept: list[bytes] = []
         # The CRLF of the DATA line begins the content's first line, so an empty mail is ".CRLF"
         # (RFC 5321 §4.1.1.4); it is not part of the content and is taken off again in `_keep`.
@@ -46,6 +52,11 @@ class Content:
         kept, self._kept = b"".join(self._kept), []
         return kept
 
+    def close(self) -> None:
+        """Let go of the file."""
+        if self.beyond:
+            self.beyond.close()
+
     def _keep(self, received: bytes) -> None:
         if not received:
             return
@@ -53,7 +64,10 @@ class Content:
         text = received.replace(_STUFFED, b"\r\n")
         if not self._begun:
             self._begun, text = True, text[2:]
-        room = self._limit - self.size
-        if room > 0:
+        room = max(self._limit - self.size, 0)
+        if room:
             self._kept.append(text[:room])
+        if self._open_file and len(text) > room:
+            self.beyond = self.beyond or self._open_file()
+            self.beyond.write(text[room:])
         self.size += len(text)

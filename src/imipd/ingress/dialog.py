@@ -11,8 +11,10 @@ import re
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from enum import Enum, auto
 from ssl import SSLContext
+from tempfile import TemporaryFile
 
 import structlog
 from aiosmtpd.smtp import SMTP, Session
@@ -57,6 +59,9 @@ class Dialog(SMTP):
     line_length_limit = _BLOCK
     # VERP and SRS addresses outgrow what RFC 5321 §4.5.3.1.4 foresees, and "too long" would bounce them.
     command_size_limit = 4096
+
+    has_one_answer = False
+    """Whether all recipients share one answer after DATA."""
 
     # Unset only before the connection is made, where nothing of ours runs.
     session: Session
@@ -112,11 +117,14 @@ class Dialog(SMTP):
             return
         self._stage = Stage.RECEIVING
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        envelope = await self._receive()
-        self._stage = Stage.DELIVERING
-        # Delivering may take longer than a silent peer is borne with.
-        self._timeout_handle.cancel()
-        statuses = await self._reception.deliver(envelope)
+        settings = self._reception.settings
+        with closing(Content(settings.size, TemporaryFile if settings.keeps_all else None)) as content:
+            await self._receive(content)
+            envelope = self._envelope(content)
+            self._stage = Stage.DELIVERING
+            # Delivering may take longer than a silent peer is borne with.
+            self._timeout_handle.cancel()
+            statuses = await self._reception.deliver(envelope)
         if len(statuses) != len(envelope.recipients):
             raise ValueError(f"{len(statuses)} statuses for {len(envelope.recipients)} recipients")
         await self.push(self._end_of_mail(statuses))
@@ -209,9 +217,8 @@ class Dialog(SMTP):
             return True
         return False
 
-    async def _receive(self) -> Envelope:
+    async def _receive(self, content: Content) -> None:
         """Read the content to its end, whatever its size."""
-        content = Content(self._reception.settings.size)
         while content.rest is None:
             block = await self._reader.read(_BLOCK)
             if not block:
@@ -220,7 +227,6 @@ class Dialog(SMTP):
             content.feed(block)
         # Commands that the peer sent ahead (RFC 2920) go back: asyncio has no public way to unread.
         self._reader._buffer[:0] = content.rest  # type: ignore[attr-defined]
-        return self._envelope(content)
 
     def _envelope(self, content: Content) -> Envelope:
         reverse_path = self.envelope.mail_from
@@ -232,6 +238,9 @@ class Dialog(SMTP):
             recipients=recipients,
             content=content.take(),
             oversize=content.oversize,
+            beyond=content.beyond,
+            smtputf8=bool(self.envelope.smtp_utf8),
+            one_answer=self.has_one_answer,
         )
 
     def _end_of_mail(self, statuses: Sequence[Status]) -> str:

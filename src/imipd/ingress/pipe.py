@@ -13,9 +13,9 @@ from typing import BinaryIO
 import structlog
 
 from imipd.envelope import Deliver, Envelope, Serves, Status
+from imipd.stamp import stamped
 
 from . import SIZE_LIMIT
-from .stamp import stamped
 
 log = structlog.get_logger()
 

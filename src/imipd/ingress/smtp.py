@@ -23,6 +23,8 @@ def listener(listen: Sequence[str], serves: Serves, deliver: DeliverInThread, se
 class SmtpDialog(Dialog):
     """A connection that speaks SMTP."""
 
+    has_one_answer = True
+
     def answers(self, statuses: Sequence[Status]) -> Sequence[Status]:
         """Return the answer for all: done or refused when all are (the next hop's word), else 451."""
         classes = {status.code // 100 for status in statuses}

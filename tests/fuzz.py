@@ -15,7 +15,7 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from structlog.testing import capture_logs
 
@@ -41,6 +41,8 @@ BILLION = 1_000_000_000
 """The seed of one execution is that of its run and nine digits more."""
 SECRET = "op€n-sesame"
 SENDERS: tuple[Literal["any", "from", "dkim", "dmarc"], ...] = ("any", "from", "from", "from", "from", "dkim", "dmarc")
+TRUSTED = ("carol@example.com", "assistant@example.org")
+ALIASES = (("bob@example.net", "robert@example.net", "dave@example.com"),)
 
 
 @dataclass
@@ -104,7 +106,8 @@ class World:
         if self.bodies() != before and not any(judgement.writes for _, judgement in judged):
             raise BrokenError("changed without a decision")
         for message, judgement in judged:
-            kept_by(Case(message, judgement, self.gateway.originator, self._me(), self.account.policy))
+            said = (message, judgement, self.gateway.originator, self._me(), self.account.policy)
+            kept_by(Case(*said, calendar=tuple(held for body in before if (held := readable(body)))))
         if SECRET in repr((logged, statuses, self.ledger.log(Query()))):
             raise BrokenError("the password was told")
         return [outcome.partition("; uid=")[0] for outcome in statuses[0].outcomes]
@@ -127,7 +130,8 @@ def policy(dice: random.Random) -> Policy:
     """Return any policy; a proven sender is asked for now and then."""
     hints = get_type_hints(Policy)
     names = [each.name for each in fields(Policy) if get_origin(hints[each.name]) is Literal and each.name != "sender"]
-    chosen = {name: dice.choice(get_args(hints[name])) for name in names}
+    chosen: dict[str, Any] = {name: dice.choice(get_args(hints[name])) for name in names}
+    chosen |= {"trusted_senders": dice.choice(((), (), TRUSTED)), "attendee_aliases": dice.choice(((), ALIASES))}
     return Policy(sender=dice.choice(SENDERS), changes_per_hour=0, **chosen)
 
 

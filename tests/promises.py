@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from imipd import itip
-from imipd.address import comparable
+from imipd.address import comparable, domain
 from imipd.gateway import Judgement
 from imipd.itip import Added, CalendarObject, ItipMessage, MalformedError, Updated
 from imipd.itip.instance import Instance, Party
@@ -34,6 +34,8 @@ class Case:
     originator: str | None
     me: frozenset[str]
     policy: Policy
+    calendar: tuple[CalendarObject, ...] = ()
+    """All that could be read before."""
 
     @property
     def held(self) -> CalendarObject | None:
@@ -72,14 +74,25 @@ def _readable(body: bytes) -> CalendarObject:
 
 def _is_entitled(case: Case) -> None:
     """Who changes something is named by what is stored; who adds something, by his own message."""
-    if case.policy.sender == "any":
+    if case.policy.sender == "any" or _is_first_contact(case):
         return
-    held = case.held
-    named = set(_named(held or case.message.content))
+    named = set(_named(case.held or case.message.content))
     if case.message.method == "REPLY" and case.policy.party_crashers == "add":
         named |= {party.address for party in case.message.content.attendees}
-    if case.originator is None or case.originator not in named:
+    if case.held is None:  # the first half of a series vouches for the second (Q2)
+        named |= {address for held in case.calendar for address in _named(held)}
+    if not _with_aliases({case.originator or ""}, case.policy) & {*named, *case.policy.trusted_senders}:
         raise BrokenError(f"{case.originator} changed what names only {sorted(named)}")
+
+
+def _is_first_contact(case: Case) -> bool:
+    """Nobody mails from the id of a calendar: whoever comes first is believed (A2)."""
+    organizer = case.message.content.organizer
+    return case.held is None and organizer is not None and domain(organizer.address) in case.policy.calendar_ids
+
+
+def _with_aliases(addresses: set[str], policy: Policy) -> set[str]:
+    return addresses.union(*(group for group in policy.attendee_aliases if addresses & set(group)))
 
 
 def _named(held: CalendarObject) -> Iterator[str]:
@@ -117,12 +130,15 @@ def _books_nobody(case: Case, now: CalendarObject) -> None:
 def _changes_nobody_else(case: Case, held: CalendarObject, now: CalendarObject) -> None:
     """An Attendee's message changes his own line and, by delegating, those of his delegates (A4, R9)."""
     his = _his(case, held)
+    # An override that names nobody gets the parties of its master (Exchange).
+    inherited = _keys(held.master) if held.master else set()
     after = {item.label: item for item in now.instances}
     for before in held.instances:
         if before.label not in after:
             raise BrokenError(f"the instance {before.label!r} is gone")
         for line in _differing(before, after[before.label]):
-            if not _is_his(line, his) and not (before.kind == "VTODO" and line.name in PROGRESS):
+            is_progress = before.kind == "VTODO" and line.name in PROGRESS
+            if not (_is_his(line, his) or is_progress or line.key in inherited - _keys(before)):
                 raise BrokenError(f"an answer of {sorted(his)} changed {line.text}")
 
 
@@ -130,7 +146,7 @@ def _his(case: Case, held: CalendarObject) -> set[str]:
     """Return who answers, and whom he and his delegates have sent."""
     listed = {party.address for party in case.message.content.attendees}
     his = listed if len(listed) == 1 else listed & {case.originator}
-    his |= {case.originator or ""}
+    his = _with_aliases(his | {case.originator or ""}, case.policy)
     for _ in held.attendees:
         parties = [*held.attendees, *case.message.content.attendees]
         his |= {sent for party in parties if party.address in his for sent in party.addresses("DELEGATED-TO")}
@@ -142,6 +158,10 @@ def _differing(before: Instance, after: Instance) -> Iterator[Line]:
     for item, others in ((before, new), (after, old)):
         mine = Counter(line.key for line in item.component.lines)
         yield from (line for line in item.component.lines if mine[line.key] > others[line.key])
+
+
+def _keys(item: Instance) -> set[object]:
+    return {line.key for line in item.component.lines}
 
 
 def _is_his(line: Line, his: set[str]) -> bool:

@@ -66,6 +66,17 @@ def test_no_hostile_scenario_is_missing_from_the_table() -> None:
     assert here <= {row.path for row in rows()}
 
 
+def test_what_the_threat_model_names_is_there() -> None:
+    """Every file of tests, and every test, that docs/security.md cites."""
+    page = (ROOT / "docs" / "security.md").read_text()
+    files = re.findall(r"`((?:tests|deploy|store)/[^`]+)`", page)
+    assert [name for name in files if not [*ROOT.glob(name), *(ROOT / "src" / "imipd").glob(name)]] == []
+    code = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    tests = re.findall(r"`(test_\w+)`", page)
+    assert tests
+    assert [name for name in tests if f"def {name}(" not in code] == []
+
+
 @pytest.mark.parametrize("uid", ['a"b\\c', "x" * 10_000, "\U0001f389" * 3000], ids=["quotes", "long", "emoji"])
 def test_a_uid_is_one_short_word_of_a_header(uid: str) -> None:
     """RFC 5322 §2.1.1: no line of a mail is longer than 998 octets."""

@@ -6,7 +6,8 @@ export PIP_ROOT_USER_ACTION = ignore
 PYTEST ?= -n auto
 
 # What the end-to-end tests run beside us.
-E2E_PACKAGES = postgresql postfix systemd
+E2E_PACKAGES = postgresql postfix systemd \
+  cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules davical libapache2-mod-php sogo memcached
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check e2e fuzz mutation lock clean

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -21,6 +22,13 @@ NUMBERS = count(1)
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """Run a server and return its URL, without a database."""
+    with postgres() as url:
+        yield url
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Run a server and yield its URL, without a database."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="imipd-postgres-"))
     try:
@@ -32,8 +40,10 @@ def postgres_server() -> Iterator[str]:
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         control = (programs / "pg_ctl", "-D", folder / "kept", "-l", folder / "log", "-w")
         _run(*control, "-o", options, "start")
-        yield f"postgresql://postgres@127.0.0.1:{port}"
-        _run(*control, "-m", "immediate", "stop")
+        try:
+            yield f"postgresql://postgres@127.0.0.1:{port}"
+        finally:
+            _run(*control, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
 

@@ -4,10 +4,12 @@ Each is a context manager that yields a `Server` and ends the child afterwards; 
 written. The programs live in `.venv-servers`: they are run beside us and never imported.
 """
 
+import os
+import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ PROGRAMS = Path(__file__).parents[1] / ".venv-servers" / "bin"
 PATIENCE = 20.0
 """Seconds until a server must listen."""
 PAUSE = 0.02
+ADDRESSES = ("alice@example.org",)
 USERS = {"alice": "wonderland", "bob": "builder"}
 
 
@@ -31,6 +34,15 @@ class Server:
     home: str
     """Path of a user's calendar home; ``{user}`` stands for the user."""
     process: subprocess.Popen[bytes]
+    principal: str = "/{user}/"
+    """Path of a user's principal."""
+    addresses: tuple[str, ...] = ()
+    """What it says to be alice's."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: what a path follows."""
+        return "/".join(self.url.split("/")[:3])
 
 
 @contextmanager
@@ -39,7 +51,7 @@ def radicale(
 ) -> Iterator[Server]:
     """Run Radicale with an htpasswd file; it makes a principal at the first login, but no calendar."""
     secured = f"ssl = True\ncertificate = {tls.certificate}\nkey = {tls.key}\n" if tls else ""
-    port = port or _free_port()
+    port = port or free_port()
     passwords = folder / "users"
     passwords.write_text("".join(f"{user}:{password}\n" for user, password in users.items()))
     config = folder / "config"
@@ -48,14 +60,14 @@ def radicale(
         f"[auth]\ntype = htpasswd\nhtpasswd_filename = {passwords}\nhtpasswd_encryption = plain\ndelay = 0\n"
         f"[storage]\nfilesystem_folder = {folder / 'collections'}\n"
     )
-    with _running([PROGRAMS / "radicale", "--config", config], folder, port) as process:
+    with running([PROGRAMS / "radicale", "--config", config], folder, port) as process:
         yield Server(f"http{'s' if tls else ''}://127.0.0.1:{port}/", users, "/{user}/", process)
 
 
 @contextmanager
 def xandikos(folder: Path, user: str = "alice") -> Iterator[Server]:
     """Run Xandikos for one user, without authentication; it makes his calendar ``calendar`` itself."""
-    port = _free_port()
+    port = free_port()
     command: list[Path | str] = [
         PROGRAMS / "xandikos",
         "serve",
@@ -66,12 +78,12 @@ def xandikos(folder: Path, user: str = "alice") -> Iterator[Server]:
     ]
     command += ["--defaults", "--no-detect-systemd", "--current-user-principal", f"/{user}/"]
     command += ["-l", "127.0.0.1", "-p", str(port)]
-    with _running(command, folder, port) as process:
+    with running(command, folder, port) as process:
         yield Server(f"http://127.0.0.1:{port}/", {user: ""}, "/{user}/calendars/", process)
 
 
 @contextmanager
-def _running(command: list[Path | str], folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: Sequence[Path | str], folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until it listens; end it afterwards."""
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env={}, stdout=log, stderr=log)
@@ -79,8 +91,22 @@ def _running(command: list[Path | str], folder: Path, port: int) -> Iterator[sub
         _await(process, port, folder / "log")
         yield process
     finally:
-        process.terminate()
-        process.wait(PATIENCE)
+        _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a server with all that it has started; SOGo's watchdog waits for minutes when it is asked politely."""
+    pids = [process.pid, *map(int, _children(process.pid))]
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait(PATIENCE)
+
+
+def _children(pid: int) -> list[str]:
+    """Return the processes that this one has started (Linux)."""
+    file = Path(f"/proc/{pid}/task/{pid}/children")
+    return file.read_text().split() if file.exists() else []
 
 
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -97,7 +123,7 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     raise RuntimeError(f"{process.args!r} does not listen on {port}:\n{log.read_text()}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     """Return a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,29 +1,30 @@
-"""Long conversations through real LMTP, against real Radicale and real Xandikos.
+"""Long conversations through real LMTP, against every real server.
 
 After each mail the stored object says what was said. Each mail then comes once more, under another Message-ID so that
 the ledger cannot know it: it is decided "no change", although the server has written the object in its own way.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing
+import smtplib
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 
 import niquests
 import pytest
 
+from calendars import SERVERS, servers
 from correspondence import BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, meeting, message_id, reply, request
 from daemons import Daemon, free_place, serving
 from imipd import itip
 from imipd.itip.instance import Instance
 from imipd.store import Home, Stored
 from imipd.store.caldav import CalDavStore
-from servers import Server, radicale, xandikos
+from servers import Server
 
 SECOND = f"RECURRENCE-ID:{TUESDAYS[1]}"
 THIRD = f"RECURRENCE-ID:{TUESDAYS[2]}"
-SERVERS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {"radicale": radicale, "xandikos": xandikos}
 
 
 class Talk:
@@ -45,8 +46,16 @@ class Talk:
         assert self._said(mail, message_id(minute)) == outcome  # what the ledger told stays told
         assert self.stored() == held, "the server was written to"
 
-    def _said(self, mail: bytes, identity: str) -> str:
+    def deliver(self, mail: bytes) -> None:
+        """Hand a mail over; raise where it is not taken."""
         self._daemon.send(mail)
+
+    def log(self) -> str:
+        """Return what the daemon logged."""
+        return self._daemon.log.read_text()
+
+    def _said(self, mail: bytes, identity: str) -> str:
+        self.deliver(mail)
         (recorded,) = self._daemon.told(identity)
         assert recorded.completed
         return f"{recorded.entry.outcome}: {recorded.entry.reason}"
@@ -73,7 +82,7 @@ class Talk:
         return {label: party.partstat for label, party in found.items() if party}
 
 
-@pytest.fixture(params=SERVERS)
+@pytest.fixture(params=servers())
 def talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Talk]:
     folder = tmp_path / "server"
     folder.mkdir()
@@ -103,12 +112,35 @@ def test_bob_invites_alice_to_a_series_and_changes_his_mind(talk: Talk) -> None:
     talk.say(cancel(THIRD, f"DTSTART:{TUESDAYS[2]}", "SEQUENCE:1", minute=4), 4, "updated: instance-cancelled")
     assert talk.said_of("STATUS") == {"": "", TUESDAYS[1]: "", TUESDAYS[2]: "CANCELLED"}
 
-    later = request(WEEKLY, "SEQUENCE:2", "DTSTART:20270202T110000Z", "DTEND:20270202T120000Z", minute=5)
-    talk.say(later, 5, "updated: rescheduled")
+    talk.say(cancel(WEEKLY, "SEQUENCE:2", minute=5), 5, "updated: cancelled")
+    assert set(talk.said_of("STATUS").values()) == {"CANCELLED"}
+
+
+def an_instance_moved_and_then_the_series(talk: Talk) -> bytes:
+    """Let a message move one instance; return that which moves all, and by which the one is as all others again."""
+    talk.say(request(WEEKLY, minute=1), 1, "added: invited")
+    moved = request(SECOND, "SEQUENCE:1", "DTSTART:20270209T140000Z", "DTEND:20270209T150000Z", minute=2)
+    talk.say(moved, 2, "updated: rescheduled")
+    assert len(talk.instances()) == 2
+    return request(WEEKLY, "SEQUENCE:2", "DTSTART:20270202T110000Z", "DTEND:20270202T120000Z", minute=3)
+
+
+@pytest.mark.parametrize("talk", servers("sogo"), indirect=True)
+def test_bob_moves_the_whole_series_after_one_instance(talk: Talk) -> None:
+    talk.say(an_instance_moved_and_then_the_series(talk), 3, "updated: rescheduled")
     assert talk.said_of("DTSTART") == {"": "20270202T110000Z"}
 
-    talk.say(cancel(WEEKLY, "SEQUENCE:3", minute=6), 6, "updated: cancelled")
-    assert set(talk.said_of("STATUS").values()) == {"CANCELLED"}
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("talk", ["sogo"], indirect=True)
+def test_sogo_refuses_to_let_go_of_a_changed_instance(talk: Talk) -> None:
+    """It takes the missing instance for one with SEQUENCE 0, older than what it holds. The mail waits."""
+    mail = an_instance_moved_and_then_the_series(talk)
+    held = talk.stored()
+    with pytest.raises(smtplib.SMTPDataError, match="451"):
+        talk.deliver(mail)
+    assert talk.stored() == held
+    assert "sequences don't match" in talk.log()
 
 
 def test_alice_organizes_a_series_and_two_people_answer(talk: Talk) -> None:

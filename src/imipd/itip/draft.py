@@ -15,6 +15,7 @@ from .instance import Instance
 from .lines import Component
 from .message import CalendarObject, Context
 from .moment import Moment
+from .wire import says_the_same
 from .zones import Zones
 
 MASTER = ""
@@ -50,10 +51,9 @@ class Findings:
         memory = tuple(self.revisions), tuple(self.tombstones)
         if calendar is None:
             return Removed(reason, detail, *memory)
-        body = calendar.to_bytes()
-        if body == stored.calendar.to_bytes():
+        if says_the_same(stored.calendar, calendar):
             return NoAction(Reason.NO_CHANGE, detail, memory[1])
-        return Updated(reason, body, detail, *memory)
+        return Updated(reason, calendar.to_bytes(), detail, *memory)
 
     def _refusal(self) -> Decision:
         """Return the refusal of the whole: an error where any component is in error."""

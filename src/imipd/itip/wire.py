@@ -8,6 +8,11 @@ from .lines import Component, Line
 
 Item = TypeVar("Item", Line, Component)
 
+PARTIES = ("ORGANIZER", "ATTENDEE")
+_SERVERS = frozenset({"SCHEDULE-STATUS", "SCHEDULE-AGENT", "RSVP", "CN"})
+"""DAViCal 1.1 writes a SCHEDULE-STATUS for everybody at each PUT; SOGo 5.8 names a nameless ORGANIZER by his address,
+takes RSVP from the Attendee whose calendar it is, and gives it back to others."""
+
 
 def settled(old: Component, new: Component) -> Component:
     """Return `new` with every line that equals one of `old` in the bytes and the place that it has there.
@@ -36,6 +41,40 @@ def same(one: Component, other: Component) -> bool:
 def _said(part: Component) -> tuple[object, ...]:
     lines, inner = Counter(line.key for line in part.lines), Counter(map(_said, part.components))
     return part.name, frozenset(lines.items()), frozenset(inner.items())
+
+
+def says_the_same(old: Component, new: Component) -> bool:
+    """Return whether `new` says what `old` says, apart from what its server has made of the lines of parties.
+
+    Without that, a message that comes again would be written again for ever, and the server would change it back.
+    """
+    return settled(old, _as_held(old, new)).to_bytes() == old.to_bytes()
+
+
+def _as_held(old: Component, new: Component) -> Component:
+    """Return `new` with each line of a party as it stands in `old`, where only the server's own part differs."""
+    held = {(line.name, line.value): line for line in old.lines if line.name in PARTIES and line.is_readable}
+    parts = {_identity(part): part for part in old.components}
+    content: list[Line | Component] = []
+    for item in new.content:
+        if isinstance(item, Component):
+            content.append(_as_held(parts.get(_identity(item), item), item))
+        else:
+            known = held.get((item.name, item.value)) if item.is_readable else None
+            content.append(known if known and _differ_by_server(item, known) else item)
+    return new.with_content(content)
+
+
+def _differ_by_server(new: Line, old: Line) -> bool:
+    """Return whether what differs is what servers say, add and leave out on storing: then nobody has said anything."""
+    said, stands = (dict(line.key[1]) for line in (new, old))
+    if "SCHEDULE-STATUS" in stands:
+        said.pop("SCHEDULE-STATUS", None)
+    if "RSVP" not in stands:
+        said.pop("RSVP", None)
+    for name in _SERVERS - said.keys():
+        stands.pop(name, None)
+    return said == stands
 
 
 class Waiting(Generic[Item]):

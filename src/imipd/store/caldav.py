@@ -1,7 +1,6 @@
 """The calendars of real servers, over CalDAV (RFC 4791, RFC 6638; rules S1, S2).
 
-A write counts as done only when the server said so with 200, 201 or 204, and a 200 only when a second look
-agrees. Methods may be called from any thread.
+What a write needs is in `writing`. Methods may be called from any thread.
 """
 
 import threading
@@ -12,15 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from . import Home, NoCalendarError, RefusedError, Stored, StoreError, UnreachableError, Written
-from .body import uids
+from . import Home, NoCalendarError, RefusedError, Stored, Written
 from .discovery import Collection, Principal, discover
-from .lookup import fetch, look_up, strong
+from .lookup import look_up
 from .naming import name_of
 from .transport import Session, Wire
-from .verdict import Answer, GoneError, verdict
+from .verdict import GoneError
+from .writing import delete, put_new, put_over
 
-CONTENT = {"Content-Type": "text/calendar; charset=utf-8"}
 ACCOUNTS = 1000
 """Accounts whose discovery is remembered."""
 
@@ -63,7 +61,8 @@ class CalDavStore:
     def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """See `Store.replace`."""
         with self._watching(home):
-            return _put(self._account(home).wire, stored, {"If-Match": stored.etag}, body)
+            account = self._account(home)
+            return put_over(account.wire, account.principal.manners, stored, body)
 
     def destination(self, home: Home, component: str) -> str:
         """See `Store.destination`."""
@@ -75,7 +74,7 @@ class CalDavStore:
         with self._watching(home):
             account = self._account(home)
             target = _target(home, account.principal, component)
-            return _put_new(account.wire, target.href + quote(name_of(uid)), target.href, body)
+            return _put_new(account, target.href + quote(name_of(uid)), target.href, body)
 
     def restore(self, home: Home, href: str, body: bytes) -> Written:
         """See `Store.restore`."""
@@ -83,17 +82,13 @@ class CalDavStore:
             account, place = self._account(home), unquote(href[: href.rfind("/") + 1])
             if place not in {unquote(collection.href) for collection in account.principal.collections}:
                 raise NoCalendarError(f"{place}: {home.username} owns no such calendar any more")
-            return _put_new(account.wire, href, place, body)
+            return _put_new(account, href, place, body)
 
     def remove(self, home: Home, stored: Stored) -> None:
         """See `Store.remove`."""
-        # Schedule-Reply: F: the Organizer knows, it was his message (RFC 6638 §8.1).
-        headers = {"If-Match": stored.etag, "Schedule-Reply": "F"}
         with self._watching(home):
-            wire = self._account(home).wire
-            answer = _settled(wire.request("DELETE", stored.href, headers))
-            if answer.status == 200 and wire.request("GET", stored.href).status not in (404, 410):
-                raise UnreachableError(f"{answer}, yet the object is still there")
+            account = self._account(home)
+            delete(account.wire, account.principal.manners, stored)
 
     def close(self) -> None:
         """Close all connections."""
@@ -157,40 +152,8 @@ class CalDavStore:
         return look_up(now.wire, new, uid)
 
 
-def _put_new(wire: Wire, path: str, collection: str, body: bytes) -> Written:
-    """Write an object where there is none."""
-    # RFC 9110 §13.1.2: two nodes that create the same object get one 201 and one 412.
-    return _put(wire, Stored(path, "", collection, b""), {"If-None-Match": "*"}, body)
-
-
-def _put(wire: Wire, before: Stored, condition: dict[str, str], body: bytes) -> Written:
-    """Write the body in the place of `before`, under a condition."""
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        # iCalendar here is UTF-8 (RFC 5545 §3.1.4), and caldav 3.6.0 decodes every body for its debug log.
-        raise RefusedError(f"PUT {before.href}: the object is not UTF-8, nothing was written: {error}") from error
-    answer = _settled(wire.request("PUT", before.href, CONTENT | condition, body))
-    now = _confirmed(wire, answer, before, body) if answer.status == 200 else answer.headers.get("ETag", "")
-    return Written(before.href, strong(now))
-
-
-def _settled(answer: Answer) -> Answer:
-    """Return the answer to a write if it says that this succeeded; raise what it says instead."""
-    if answer.status not in (200, 201, 204):
-        raise verdict(answer)
-    return answer
-
-
-def _confirmed(wire: Wire, answer: Answer, before: Stored, body: bytes) -> str:
-    """Return the ETag of what a PUT that was answered 200 has left: a login page says 200 to everything."""
-    try:
-        now = fetch(wire, before.href, before.collection)
-    except StoreError as error:
-        raise UnreachableError(f"{answer}, but reading it back: {error}") from error
-    if now.etag == before.etag or uids(now.body) != uids(body):
-        raise UnreachableError(f"{answer}, yet the object is as it was")
-    return now.etag
+def _put_new(account: _Account, href: str, collection: str, body: bytes) -> Written:
+    return put_new(account.wire, account.principal.manners, Stored(href, "", collection, b""), body)
 
 
 def _target(home: Home, principal: Principal, component: str) -> Collection:
@@ -209,7 +172,7 @@ def _target(home: Home, principal: Principal, component: str) -> Collection:
 
 
 def _is_named(collection: Collection, wanted: str) -> bool:
-    """Return whether a display name, or the URL or path of a collection, means this one."""
+    """Return whether a display name, or the URL, the path or the end of the path, means this collection."""
     path = unquote(collection.href).strip("/")
     given = unquote(wanted.partition("://")[2].partition("/")[2] or wanted).strip("/")
-    return wanted in (collection.name, collection.href) or ("/" in wanted and given == path)
+    return wanted == collection.name or given in (path, path.rpartition("/")[2])

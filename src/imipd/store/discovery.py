@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from imipd.address import comparable
 
 from . import NoCalendarError, RefusedError, UnreachableError
+from .manners import Manners, recognized
 from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, propfind, resources
 from .transport import Wire
 from .verdict import Answer, verdict
@@ -32,10 +33,10 @@ OF_COLLECTION = propfind((TYPE, OWNER, NAME, PRIVILEGES, CALDAV + "supported-cal
 OF_INBOX = propfind((DEFAULT,))
 
 CALENDAR = CALDAV + "calendar"
+A_PRINCIPAL = DAV + "principal"
 NOT_OURS = frozenset(
     {
-        CALDAV + "schedule-inbox",
-        CALDAV + "schedule-outbox",
+        CALDAV + "schedule-inbox",  # an outbox is no calendar, and SOGo 5.8 calls the default calendar one, too
         "{http://calendarserver.org/ns/}shared",  # by somebody else, to this account
         "{http://calendarserver.org/ns/}subscribed",
         "{http://nextcloud.com/ns}deleted-calendar",
@@ -69,6 +70,7 @@ class Principal:
     """By href: two nodes choose the same first one. Never empty."""
     default: str | None
     """Path of schedule-default-calendar-URL; None where the server names none."""
+    manners: Manners
 
 
 def discover(wire: Wire) -> Principal:
@@ -78,11 +80,13 @@ def discover(wire: Wire) -> Principal:
     homes = [wire.path_of(href, path) for href in principal.hrefs(HOME_SET)]
     if not homes or not _leads_to((wire.start, start), (path, *homes)):
         # One login for several people: what the URL names counts, never what belongs to the login.
-        return Principal((), _some(_usable(_pointed_at(wire, start, here)), start), None)
+        pointed = _pointed_at(wire, start, here)
+        return Principal((), _some(_usable(pointed), start), None, _manners(wire, start, pointed))
     listed = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
     addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
     default = _default(wire, path, principal)
-    return Principal(tuple(dict.fromkeys(addresses)), _some(_usable(listed), start), default)
+    manners = _manners(wire, homes[0], listed)
+    return Principal(tuple(dict.fromkeys(addresses)), _some(_usable(listed), start), default, manners)
 
 
 def _start(wire: Wire) -> tuple[str, Resource]:
@@ -111,9 +115,10 @@ def _well_known(wire: Wire) -> tuple[str, Resource] | None:
 
 
 def _principal(wire: Wire, path: str, here: Resource) -> tuple[str, Resource]:
-    """Return the principal: the resource itself where it has a home set, else the one that it names."""
+    """Return the principal: the resource itself where it is one with a home set, else the one that it names."""
     named = here.hrefs(PRINCIPAL)
-    if here.hrefs(HOME_SET) or not named:
+    # DAViCal 1.1 tells a home set at its root and at every calendar, too: of whoever logs in.
+    if not named or (here.hrefs(HOME_SET) and A_PRINCIPAL in here.names(TYPE)):
         return path, here
     path, answer = wire.propfind(wire.path_of(named[0], path), 0, OF_PRINCIPAL)
     return path, _single(answer)
@@ -146,6 +151,12 @@ def _default(wire: Wire, path: str, principal: Resource) -> str | None:
         if named:
             return _slashed(wire.path_of(named[0], path))
     return None
+
+
+def _manners(wire: Wire, path: str, listed: Iterable[tuple[str, Resource]]) -> Manners:
+    """Return what the server is known to do in its own way."""
+    answer = wire.request("OPTIONS", path)
+    return recognized(answer.headers, (resource.names(TYPE) for _, resource in listed))
 
 
 def _usable(found: Iterable[tuple[str, Resource]]) -> list[Collection]:

@@ -24,7 +24,6 @@ LARGEST = 64 * 2**20
 """Bytes of one answer that are read."""
 HOPS = 5
 REDIRECTS = frozenset({301, 302, 307, 308})
-READS = frozenset({"GET", "PROPFIND", "REPORT"})
 _OWN = "If you trust who issued it, name the issuer's certificate in caldav.ca_file"
 HINTS = dict.fromkeys((18, 19, 20, 21), _OWN)
 """What to do by OpenSSL's X509_V_ERR_… (openssl-verification-options(1)): the codes of a chain that ends nowhere."""
@@ -135,8 +134,12 @@ class Wire:
         return self._path(target)
 
     def _exchange(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Send a request; a read whose connection was reset, as SOGo's workers do, is sent once more."""
-        tries = 2 if method in READS else 1
+        """Send a request, once more where the connection ended before an answer came, as SOGo's workers end them.
+
+        All methods here are idempotent (RFC 9110 §9.2.2). A write that had arrived is a conflict the second time, for
+        it is conditional: it is found and decided again, and nothing is left to do.
+        """
+        tries = 2
         while True:
             tries -= 1
             try:

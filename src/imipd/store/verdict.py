@@ -20,6 +20,8 @@ TEMPORARY = frozenset({408, 423, 425, 429})
 GONE = frozenset({404, 409, 410})
 """To a write: the object or its collection is not there any more (409: RFC 4918 §9.7.1)."""
 WRITES = frozenset({"PUT", "DELETE"})
+SOGO_KEEPS = b"sequences don't match"
+"""SOGo 5.8 says so, with 409, where an Attendee's copy loses an instance whose SEQUENCE is above 0."""
 
 
 class GoneError(ConflictError):
@@ -59,6 +61,8 @@ def _refusal(answer: Answer) -> StoreError:
     # Radicale answers 409, Xandikos 412, Cyrus 403 where the UID is held under another name.
     if answer.status == 412 or conditions & UID_CONFLICTS:
         return ConflictError(f"{answer}, changed in between {_named(conditions)}".rstrip())
+    if SOGO_KEEPS in answer.body:
+        return RefusedError(f"{answer}, the server will not: it holds a later instance (sequences don't match)")
     if answer.method in WRITES and answer.status in GONE:
         return GoneError(f"{answer}, gone in between")
     if answer.status == 401:

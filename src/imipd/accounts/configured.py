@@ -34,7 +34,9 @@ class Directory:
         self._config = config
         self._exact: dict[str, Account] = {}
         self._rules: dict[str, _Rule] = {}
-        for place, password in zip(config.places, passwords(config, environ), strict=True):
+        self.passwords = passwords(config, environ)
+        """In the order of `config.places`."""
+        for place, password in zip(config.places, self.passwords, strict=True):
             if isinstance(place, AccountSection):
                 self._add_account(place, password)
             elif isinstance(place, DomainSection):

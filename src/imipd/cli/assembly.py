@@ -19,6 +19,8 @@ from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
 
+from . import veil
+
 
 @dataclass(frozen=True, slots=True)
 class Watch:
@@ -55,14 +57,22 @@ class House:
 @contextmanager
 def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) -> Iterator[House]:
     """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
-    directory = Directory(config, environ)
+    found = directory(config, environ)
     ledger = open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
     store = CalDavStore()
     try:
-        yield furnished(config, directory, watch.store(store), ledger, watch)
+        yield furnished(config, found, watch.store(store), ledger, watch)
     finally:
         store.close()
         ledger.close()
+
+
+def directory(config: Config, environ: Mapping[str, str]) -> Directory:
+    """Return who is served; what is secret in it is hidden from now on. Raises ConfigError."""
+    veil.conceal((), [config.ledger.url])
+    found = Directory(config, environ)
+    veil.conceal(found.passwords)
+    return found
 
 
 def ledger_as_it_is(config: Config) -> Ledger:

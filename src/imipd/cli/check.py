@@ -12,14 +12,13 @@ from typing import TypeVar
 
 from imipd import config, scenario
 from imipd.accounts import Account
-from imipd.accounts.configured import Directory
 from imipd.config import Config, ConfigError
 from imipd.ledger import LedgerError, OutdatedError
 from imipd.ledger.sql import open_as_it_is
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
-from . import listening
+from . import assembly, listening
 
 PROBE = "imipd-check-no-such-event"
 UNIX = "unix:"
@@ -76,7 +75,7 @@ def _ledger(settings: Config) -> str:
 
 
 def _calendars(settings: Config) -> Iterator[Found]:
-    directory, store = Directory(settings, os.environ), CalDavStore()
+    directory, store = assembly.directory(settings, os.environ), CalDavStore()
     try:
         for section in settings.account:
             account = directory.account_of(section.addresses[0])

@@ -13,7 +13,6 @@ from typing import Any
 
 from imipd import config, mail, scenario
 from imipd.accounts import Account
-from imipd.accounts.configured import Directory
 from imipd.address import comparable
 from imipd.config import Config, ConfigError
 from imipd.envelope import Envelope
@@ -104,7 +103,7 @@ def _settings(arguments: argparse.Namespace) -> Config | None:
 
 def _account(recipient: str, settings: Config | None) -> Account | None:
     if settings is not None:
-        return Directory(settings, os.environ).account_of(recipient)
+        return assembly.directory(settings, os.environ).account_of(recipient)
     address = comparable(recipient)
     return Account(address, (address,), Home("memory:", address, ""), Policy())
 

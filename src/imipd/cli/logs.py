@@ -2,24 +2,30 @@
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 from imipd import scenario
 from imipd.config import Config
 
+from . import veil
+
 
 def begin(config: Config) -> None:
     """Set up structlog as the configuration says."""
     text = config.log.format == "text" or (config.log.format == "auto" and sys.stderr.isatty())
     # The default traceback shows local variables where rich is installed: passwords, and what people wrote.
-    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    lines = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_veiled_traceback)
     renderer = lines if text else structlog.processors.JSONRenderer(default=str)
     # aiosmtpd tells every command and address at INFO.
     logging.getLogger("mail.log").setLevel(logging.WARNING)
-    tracebacks = () if text else (structlog.processors.format_exc_info,)
+    if logging.lastResort:
+        # What asyncio and the other libraries say.
+        logging.lastResort.setFormatter(_VeiledFormatter())
+    tracebacks = () if text else (structlog.processors.ExceptionRenderer(_veiled_exception),)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -32,6 +38,22 @@ def begin(config: Config) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _VeiledFormatter(logging.Formatter):
+    """A line of a library, without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the traceback that it may have."""
+        return veil.veiled(super().format(record))
+
+
+def _veiled_exception(exc_info: structlog.typing.ExcInfo) -> str:
+    return veil.veiled("".join(traceback.format_exception(*exc_info)).removesuffix("\n"))
+
+
+def _veiled_traceback(lines: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    lines.write("\n" + _veiled_exception(exc_info))
 
 
 def _printable(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

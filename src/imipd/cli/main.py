@@ -19,6 +19,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run: Callable[[argparse.Namespace], int] = import_module(f"imipd.cli.{chosen.command}").run
     from imipd.config import ConfigError  # noqa: PLC0415  --help and --version need none of it
 
+    from .veil import exception_told  # noqa: PLC0415
+
+    sys.excepthook = exception_told
     try:
         return run(chosen)
     except ConfigError as error:

@@ -11,7 +11,6 @@ import sdnotify
 import structlog
 
 from imipd import config
-from imipd.accounts.configured import Directory
 from imipd.config import Config, ConfigError
 from imipd.envelope import Envelope, Status
 from imipd.ingress import Listener
@@ -105,7 +104,7 @@ class _Daemon:
         old = self._house
         try:
             settings = self._reload()
-            directory = Directory(settings, os.environ)
+            directory = assembly.directory(settings, os.environ)
             self._certificates.read(settings)
         except ConfigError as error:
             log.error("the configuration stays as it was", problems=str(error))

@@ -6,7 +6,6 @@ import os
 import sys
 
 from imipd import config, scenario
-from imipd.accounts.configured import Directory
 from imipd.config import Config
 from imipd.gateway import Doors, Hindrance, Undoing, undo, undoing
 from imipd.ledger import LedgerError
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _found(settings: Config, arguments: argparse.Namespace) -> Undoing | Hindrance:
     """Look, and unless that is all that was asked for, take the entry back."""
-    directory, ledger = Directory(settings, os.environ), assembly.ledger_as_it_is(settings)
+    directory, ledger = assembly.directory(settings, os.environ), assembly.ledger_as_it_is(settings)
     store = CalDavStore()
     try:
         doors = Doors(directory, store, ledger, assembly.now)

@@ -452,10 +452,24 @@ def test_a_calendar_that_is_out_of_reach_leaves_everything_to_the_next_try() -> 
         desk.store.instead[step] = [UnreachableError("no answer")]
         with pytest.raises(UnreachableError):
             undo(_doors(desk), 1)
-        assert not desk.ledger.is_undone(desk.told()[-1].entry.digest, "alice")
+        assert not desk.told()[-1].undone
         assert isinstance(undo(_doors(desk), 1), Undoing)
         assert desk.bodies() == []
         assert desk.outcomes() == ["updated: undone", "added: invited"]
+
+
+def test_a_mail_that_comes_again_while_its_undo_is_interrupted_changes_nothing() -> None:
+    desk = Desk()
+    desk.deliver(request())
+    desk.store.instead["complete"] = [KilledError()]
+    with pytest.raises(KilledError):
+        undo(_doors(desk), 1)
+    desk.later(minutes=5)
+    (status,) = desk.deliver(request())
+    assert status.outcomes == (f'no_action; reason=undone-here; uid="{UID}"',)
+    assert isinstance(undo(_doors(desk), 1), Undoing)
+    assert desk.outcomes() == ["updated: undone", "added: invited"]
+    assert desk.ledger.recall("alice", UID) == NOTHING
 
 
 def test_an_undo_that_was_interrupted_says_what_finishes_it() -> None:

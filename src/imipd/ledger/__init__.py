@@ -78,7 +78,7 @@ class Ledger(Protocol):
         """Return the entry with this number."""
 
     def is_undone(self, digest: str, account: str) -> bool:
-        """Return whether what this message did to the account was taken back, whoever its recipient was."""
+        """Return whether what this message did to the account, whoever its recipient, was or is being taken back."""
 
     def applied(self, account: str, originator: str, since: datetime) -> int:
         """Return how many messages of one originator have changed the account after `since`."""

@@ -46,7 +46,9 @@ class MemoryLedger:
     def is_undone(self, digest: str, account: str) -> bool:
         with self._lock:
             held = list(self._entries.values())
-        return any(each.undone and (each.entry.digest, each.entry.account) == (digest, account) for each in held)
+        begun = {each.entry.undoes for each in held if not each.completed}
+        theirs = [each for each in held if (each.entry.digest, each.entry.account) == (digest, account)]
+        return any(each.undone or each.number in begun for each in theirs)
 
     def applied(self, account: str, originator: str, since: datetime) -> int:
         with self._lock:

@@ -7,7 +7,7 @@ database (one upsert, never read-then-write).
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from imipd.memory import Memory, Revision, Tombstone
@@ -76,7 +76,10 @@ class SqlLedger:
         return None if row is None else to_recorded(row)
 
     def is_undone(self, digest: str, account: str) -> bool:
-        return self._count(ENTRY.c.digest == digest, ENTRY.c.account == account, ENTRY.c.undone) > 0
+        other = ENTRY.alias()  # by UID: that has an index
+        begun = other.c.uid == ENTRY.c.uid, other.c.undoes == ENTRY.c.number, ~other.c.completed
+        undone = ENTRY.c.undone | exists().where(*begun)
+        return self._count(ENTRY.c.digest == digest, ENTRY.c.account == account, undone) > 0
 
     def applied(self, account: str, originator: str, since: datetime) -> int:
         whose = ENTRY.c.account == account, ENTRY.c.originator == originator, ENTRY.c.time > since

@@ -283,6 +283,11 @@ def test_the_later_change_is_to_be_taken_back_first(any_room: Room) -> None:
         room.deliver(mail)
     assert room.refused(1) == "entries 3, 2 changed it later. Undo them first, in this order"
     assert room.refused(2) == "entry 3 changed it later. Undo that first"
+    second, third = (room.ledger.numbered(number) for number in room.numbers()[1:])
+    assert second
+    assert third
+    assert [each.party for each in second.entry.displaced.revisions] == [BOB]
+    assert third.entry.displaced == NOTHING
     for number in (3, 2):
         assert isinstance(room.undo(number), Undoing)
     (tentative,) = room.ledger.recall("alice", UID).revisions
@@ -303,6 +308,31 @@ def test_a_change_after_an_undo_stands_in_the_way_of_doing_it_again(room: Room) 
     room.undo(3)
     assert isinstance(room.undo(2), Undoing)
     assert room.says(room.ledger.numbered(room.numbers()[0]).entry.written)  # type: ignore[union-attr]
+
+
+def test_an_undo_of_something_earlier_stands_in_the_way_too(room: Room) -> None:
+    room.begin(CASES["answered"])
+    room.deliver(reply(CAROL, "ACCEPTED", minute=2))
+    for number in (2, 1):
+        assert isinstance(room.undo(number), Undoing)
+    assert room.refused(3) == "entry 4 changed it later. Undo that first"
+    for number in (4, 3):
+        assert isinstance(room.undo(number), Undoing)
+    assert room.outcomes()[-2:] == ["updated: attendee-replied"] * 2
+
+
+def test_a_tombstone_that_was_there_before_is_there_again(room: Room) -> None:
+    """What was called off before it was known, and was deleted when it was known."""
+    room.account = DELETE
+    room.deliver(cancel("SEQUENCE:1"))
+    before = room.ledger.recall("alice", UID)
+    room.put(invited("SEQUENCE:1"))
+    room.deliver(cancel("SEQUENCE:1", minute=2))
+    assert room.outcomes()[0] == "updated: cancelled"
+    assert room.ledger.recall("alice", UID).tombstones != before.tombstones
+    room.undo(2)
+    assert room.ledger.recall("alice", UID) == before
+    assert len(before.tombstones) == 1
 
 
 def test_an_undo_may_be_taken_back_and_done_again_and_again(room: Room) -> None:
@@ -395,8 +425,12 @@ def test_lines_that_the_server_adds_are_nobody_s_change(case: Case) -> None:
     """It says which version that is, and so does the object: undone as long as nobody else writes."""
     room = _in_memory(Inventive())
     room.begin(case)
-    done = room.undo(1)
-    assert isinstance(done, Undoing), done
+    changed = room.held()
+    for number in (1, 2, 3):
+        done = room.undo(number)
+        assert isinstance(done, Undoing), done
+        assert done.entry.former == (changed.body if changed else None)
+        changed = room.held()
 
 
 def test_whose_write_came_between_is_not_overwritten(room: Room) -> None:
@@ -441,6 +475,7 @@ def test_an_interrupted_undo_is_finished_by_the_next(case: Case, step: str) -> N
     assert desk.outcomes() == undisturbed.outcomes()
     assert desk.ledger.recall("alice", UID) == undisturbed.ledger.recall("alice", UID) == NOTHING
     assert [each.undone for each in desk.told()] == [False, True]
+    assert desk.told()[0].entry.etag in ("", undisturbed.told()[0].entry.etag)
     assert desk.store.taken.count("written") == 2
 
 

@@ -15,6 +15,7 @@ import pytest
 from corpus import corpus
 from imipd import itip
 from imipd.itip import CalendarObject, Context, Decision, MalformedError, NoAction, Reason, Removed, Updated
+from imipd.itip.lines import read
 from imipd.policy import Policy
 
 NOW = datetime(2027, 1, 5, 9, 0, tzinfo=UTC)
@@ -254,3 +255,29 @@ _METHODS = {
     "REQUEST for one instance": _request_one,
     "REQUEST that repeats the whole": _request_again,
 }
+
+
+SAID = b"BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nX-A;P=1;Q=2:a;b\r\nX-B:1\r\nX-B:1\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\n"
+SAID += b"END:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "same"),
+    [
+        (b"", b"", True),
+        (b"X-A;P=1;Q=2:a;b\r\nX-B:1\r\n", b"X-B:1\r\nX-A;Q=2;P=1\r\n :a\\;b\r\n", True),
+        (b"X-B:1\r\nX-B:1\r\n", b"X-B:1\r\n", False),
+        (b"X-B:1\r\nX-B:1\r\n", b"X-B:1\r\nX-B:2\r\n", False),
+        (b"P=1", b"P=2", False),
+        (b"ACTION:DISPLAY", b"ACTION:AUDIO", False),
+        (b"BEGIN:VALARM\r\nACTION:DISPLAY\r\nEND:VALARM\r\n", b"", False),
+        (b"VALARM", b"X-ALARM", False),
+        (b"END:VALARM\r\n", b"END:VALARM\r\nBEGIN:VALARM\r\nACTION:DISPLAY\r\nEND:VALARM\r\n", False),
+    ],
+)
+def test_two_calendars_say_the_same_whatever_a_server_does_to_bytes_and_order(
+    old: bytes, new: bytes, same: bool
+) -> None:
+    """What undo takes for unchanged: order, foldings and needless escapes apart, every line counts, and how often."""
+    one, other = (read(body) for body in (SAID, SAID.replace(old, new)))
+    assert (itip.same(one, other), itip.same(other, one)) == (same, same)

@@ -163,7 +163,7 @@ def _is(held: Stored | None, body: bytes | None, etag: str) -> bool:
     """Return whether this is held, and not whether the bytes are the same: servers rewrite what they store."""
     if held is None or body is None:
         return held is None and body is None
-    is_version = bool(etag) and held.etag == etag  # SOGo adds lines of its own, and says which version that is
+    is_version = held.etag == etag  # SOGo adds lines of its own, and says which version that is
     return itip.same(itip.read(held.body).calendar, itip.read(body).calendar) or is_version
 
 

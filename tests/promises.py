@@ -12,7 +12,7 @@ from imipd.address import comparable, domain
 from imipd.gateway import Judgement
 from imipd.itip import Added, CalendarObject, ItipMessage, MalformedError, Updated
 from imipd.itip.instance import Instance, Party
-from imipd.itip.lines import Line
+from imipd.itip.lines import Component, Line
 from imipd.policy import Policy
 from imipd.stamp import FIELD, stamped
 
@@ -52,6 +52,7 @@ def kept_by(case: Case) -> None:
         return
     now = _readable(case.judgement.decision.calendar)
     _plants_nothing(case, now)
+    _brings_nothing_along(case, now)
     if case.message.method in OF_ATTENDEES and case.held:
         _changes_nobody_else(case, case.held, now)
     elif case.message.method not in OF_ATTENDEES:
@@ -108,6 +109,20 @@ def _plants_nothing(case: Case, now: CalendarObject) -> None:
     allowed = set(_firsts(case.held)) | {case.originator}
     if not set(_firsts(now)) <= allowed:
         raise BrokenError(f"planted: {sorted(_firsts(now))}")
+
+
+def _brings_nothing_along(case: Case, now: CalendarObject) -> None:
+    """A new object is one kind of component and nothing else, without METHOD and alarms (Q2, S3)."""
+    allowed = {"VERSION", "PRODID", "CALSCALE", "VTIMEZONE", now.kind}
+    names = {item.name for item in now.calendar.content}
+    if case.held is None and not names <= allowed:
+        raise BrokenError(f"came along: {sorted(names - allowed)}")
+    if case.held is None and "VALARM" in _components(now.calendar):
+        raise BrokenError("somebody else's alarm")
+
+
+def _components(part: Component) -> set[str]:
+    return {part.name}.union(*(_components(inner) for inner in part.components))
 
 
 def _firsts(held: CalendarObject | None) -> set[str]:

@@ -126,10 +126,12 @@ def _stripped(part: Component, context: Context) -> Component:
     """Return the Organizer's component without what he may not say of my calendar (Q2)."""
     content: list[Line | Component] = []
     for kept in part.without(*_NEVER_THEIRS).content:
-        if isinstance(kept, Component) or kept.name not in ("ORGANIZER", "ATTENDEE"):
-            content += [] if kept.name.startswith(_MY_CLIENT) else [kept]
-        else:
+        if isinstance(kept, Component):
+            content.append(_stripped(kept, context))  # an alarm may hide in a PARTICIPANT (RFC 9073)
+        elif kept.name in ("ORGANIZER", "ATTENDEE"):
             content.append(_unscheduled(kept))
+        elif not kept.name.startswith(_MY_CLIENT):
+            content.append(kept)
     made = part.with_content(content)
     return attachment.stripped(made) if context.policy.attachments == "strip" else made
 

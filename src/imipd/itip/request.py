@@ -6,7 +6,7 @@ stays untouched.
 
 import re
 
-from . import attachment, authority, change, merge, recurrence, series, zones
+from . import authority, change, merge, recurrence, series, zones
 from .decision import Added, Decision, NoAction, Reason, Updated
 from .draft import MASTER, Draft
 from .instance import Instance
@@ -15,6 +15,7 @@ from .message import CalendarObject, Context, ItipMessage
 from .revision import is_buried
 
 PRODID = "-//imipd//imipd//EN"
+_OF_A_CALENDAR = ("VERSION", "PRODID", "CALSCALE", "VTIMEZONE")
 # Google names the second half of a split series after the first: abc_R20260310T090000@google.com.
 _SECOND_HALF = re.compile(r"(?P<first>.+)_R\d{8}(T\d{6}Z?)?(?P<at>@.*)?")
 
@@ -54,8 +55,7 @@ def _invite(message: ItipMessage, context: Context) -> Decision:
         draft.put(label, merge.invited(item, draft.first, context))
         draft.applied(item, label, Reason.INVITED)
     series.bury(draft)
-    calendar = draft.calendar().without(*(attachment.NAMES if context.policy.attachments == "strip" else ()))
-    calendar = zones.complete(_headed(calendar), content.zones, change.first_day(content))
+    calendar = zones.complete(_headed(_alone(draft.calendar(), content.kind)), content.zones, change.first_day(content))
     return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
 
 
@@ -66,6 +66,11 @@ def _called_off(item: Instance, content: CalendarObject, context: Context) -> Re
         if any(is_buried(label, sequence, party, context.memory) for label in (MASTER, item.label)):
             return reason
     return None
+
+
+def _alone(calendar: Component, kind: str) -> Component:
+    """Nothing comes along with an event: one object is of one kind (RFC 4791 §4.1), and the calendar is mine."""
+    return calendar.with_content(item for item in calendar.content if item.name in (*_OF_A_CALENDAR, kind))
 
 
 def _headed(calendar: Component) -> Component:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -19,16 +20,32 @@ import pytest
 NUMBERS = count(1)
 
 
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """Run a server and return its URL, without a database."""
-    with postgres() as url:
-        yield url
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """A running server; `url` names the database that it begins with."""
+
+    server: str
+    """Its URL without a database."""
+    control: tuple[str | Path, ...]
+    options: str
+
+    @property
+    def url(self) -> str:
+        """The database that is there from the first."""
+        return f"{self.server}/postgres"
+
+    def start(self) -> None:
+        """Run it; it may have been stopped before."""
+        _run(*self.control, "-o", self.options, "start")
+
+    def stop(self) -> None:
+        """End it as a crash would."""
+        _run(*self.control, "-m", "immediate", "stop")
 
 
 @contextmanager
-def postgres() -> Iterator[str]:
-    """Run a server and yield its URL, without a database."""
+def postgres() -> Iterator[Postgres]:
+    """Run a server in a folder of its own."""
     programs = _programs()
     folder = Path(tempfile.mkdtemp(prefix="imipd-postgres-"))
     try:
@@ -39,13 +56,21 @@ def postgres() -> Iterator[str]:
         _run(programs / "initdb", "-D", folder / "kept", "-A", "trust", "-U", "postgres", "--no-sync")
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         control = (programs / "pg_ctl", "-D", folder / "kept", "-l", folder / "log", "-w")
-        _run(*control, "-o", options, "start")
+        server = Postgres(f"postgresql://postgres@127.0.0.1:{port}", control, options)
+        server.start()
         try:
-            yield f"postgresql://postgres@127.0.0.1:{port}"
+            yield server
         finally:
-            _run(*control, "-m", "immediate", "stop")
+            server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """Run a server and return its URL, without a database."""
+    with postgres() as server:
+        yield server.server
 
 
 @pytest.fixture

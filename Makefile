@@ -10,7 +10,7 @@ E2E_PACKAGES = postgresql postfix systemd \
   cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules davical libapache2-mod-php sogo memcached
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check e2e fuzz mutation lock clean
+.PHONY: demo test check e2e fuzz storm mutation lock clean
 
 demo: .venv/ready .venv-servers/ready
 	.venv/bin/imipd demo --radicale .venv-servers/bin/radicale $(DEMO)
@@ -32,6 +32,9 @@ e2e: .venv/ready .venv-servers/ready
 SECONDS = 600
 fuzz: .venv/ready
 	PYTHONPATH=tests .venv/bin/python -m fuzz $(SECONDS)
+
+storm: .venv/ready .venv-servers/ready
+	PYTHONPATH=tests .venv/bin/python -m storm
 
 mutation: .venv-mutation/ready
 	.venv-mutation/bin/mutmut run

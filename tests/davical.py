@@ -66,8 +66,8 @@ def davical(more: str = "$c->enable_auto_schedule = true;") -> Iterator[Server]:
     program("/usr/sbin/apache2", package="davical")
     with open_folder("davical") as folder, postgres() as database:
         port = free_port()
-        _make_database(database)
-        _make_program(folder, CONFIG.format(port=urllib.parse.urlsplit(database).port, more=more))
+        _make_database(database.server)
+        _make_program(folder, CONFIG.format(port=urllib.parse.urlsplit(database.server).port, more=more))
         modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in MODULES)
         php = max(Path("/usr/lib/apache2/modules").glob("libphp*.so"))
         config = folder / "apache.conf"

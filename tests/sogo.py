@@ -33,7 +33,7 @@ def sogo(smtp: str = "127.0.0.1:9", **more: str) -> Iterator[Server]:
     memcached = program("/usr/bin/memcached", package="memcached")
     with ExitStack() as stack:
         folder, cached = stack.enter_context(open_folder("sogo")), stack.enter_context(open_folder("memcached"))
-        url = _make_database(stack.enter_context(postgres()))
+        url = _make_database(stack.enter_context(postgres()).server)
         memory, port = free_port(), free_port()
         command: list[str | Path] = [memcached, "-u", "nobody", "-l", "127.0.0.1", "-p", str(memory)]
         stack.enter_context(running(command, cached, memory))

@@ -37,6 +37,7 @@ user = "alice"
 password = "wonderland"
 """
 pytest_plugins = ("postgres",)
+pytestmark = pytest.mark.e2e
 
 UIDS = ("lunch@example.org", "dinner@example.org")
 PEOPLE = tuple(f"p{number}@example.net" for number in range(5))
@@ -204,7 +205,6 @@ class TestLedger:
             assert daemon.end() == 0
 
 
-@pytest.mark.e2e
 class TestPostgreSQL:
     """Several nodes, one ledger, one calendar."""
 

@@ -11,6 +11,7 @@ from imipd.gateway import Bounds, Doors, Gateway
 from imipd.ledger import Entry, Query, Recorded
 from imipd.ledger.memory import MemoryLedger
 from imipd.policy import Policy
+from imipd.proof import Proof
 from imipd.store import Home, Stored, Written
 from imipd.store.memory import MemoryStore
 
@@ -92,6 +93,7 @@ class Desk:
     accounts: Mapping[str, Account] = field(default_factory=lambda: {ALICE: ALICES})
     bounds: Bounds = field(default_factory=Bounds)
     time: datetime = BEGIN
+    proof: Proof | None = None
 
     def __post_init__(self) -> None:
         self.store = Steps()
@@ -101,7 +103,7 @@ class Desk:
 
     def another_node(self) -> Gateway:
         """Return a gateway of its own on the same store and ledger."""
-        return Gateway(Doors(self, self.store, self.ledger, lambda: self.time), self.bounds)
+        return Gateway(Doors(self, self.store, self.ledger, lambda: self.time, proof=self.proof), self.bounds)
 
     def account_of(self, address: str) -> Account | None:
         """Return whose mail it is."""

@@ -51,7 +51,9 @@ def as_written(model: type[Section], key: str) -> str:
 
 
 def toml(value: object) -> str:
-    """Return a text, a number or a list of them in TOML."""
+    """Return a text, a number, true, false or a list of them in TOML."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(toml(each) for each in value)}]"
     if isinstance(value, bool):

@@ -18,6 +18,7 @@ from imipd.ledger import Entry
 from imipd.ledger.memory import MemoryLedger
 from imipd.memory import Revision, Tombstone
 from imipd.policy import Policy
+from imipd.proof.verifier import Verifier
 from imipd.scenario import Scenario
 from imipd.store import Home
 from imipd.store.memory import MemoryStore
@@ -26,7 +27,7 @@ SAMPLES = Path(__file__).parent.parent / "sample-mail"
 NOW = datetime(2027, 1, 4, 8, 0, tzinfo=UTC)
 USER = "alice"
 _CALENDAR = re.compile(rb"BEGIN:VCALENDAR.*?END:VCALENDAR\r\n", re.DOTALL)
-_KEYS = {"recipient", "addresses", "policy", "server-addresses", "tombstone", "revision"}
+_KEYS = {"recipient", "addresses", "policy", "authserv-id", "server-addresses", "tombstone", "revision"}
 
 
 class Stage:
@@ -45,7 +46,8 @@ class Stage:
             self._put(f"{index}.ics", body)
         self._remember(case)
         self.account = Account(USER, self._all_addresses(), Home("memory:", USER, ""), self._policy())
-        self.gateway = Gateway(Doors(self, self.store, self.ledger, lambda: NOW), Bounds())
+        proof = Verifier(self._context.get("authserv-id", ""))
+        self.gateway = Gateway(Doors(self, self.store, self.ledger, lambda: NOW, proof=proof), Bounds())
 
     def account_of(self, address: str) -> Account | None:
         """Serve the one account."""

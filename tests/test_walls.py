@@ -44,6 +44,9 @@ EDGES = {
     "itip/rule.py",
     "itip/lines.py",
     "itip/observance.py",
+    "proof/results.py",
+    "proof/signature.py",
+    "proof/chain.py",
 }
 IMPURE_MODULES = {
     *("asyncio", "http", "logging", "os", "pathlib", "random", "secrets", "select", "shutil", "smtplib", "socket"),

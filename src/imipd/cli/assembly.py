@@ -16,6 +16,9 @@ from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_as_it_is, open_ledger
+from imipd.proof.alignment import domain_of
+from imipd.proof.resolver import DnsResolver
+from imipd.proof.verifier import Verifier
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
 
@@ -87,7 +90,7 @@ def ledger_as_it_is(config: Config) -> Ledger:
 
 def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:
     """Return the house over doors that are open already."""
-    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided), bounds(config))
+    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided, verifier(config)), bounds(config))
     return House(config, directory, store, ledger, gateway, _passing_on(config.forward, gateway, directory))
 
 
@@ -101,6 +104,18 @@ def next_hop(forward: Forward) -> NextHop:
     """Return where mail goes on to."""
     hostname = socket.getfqdn()
     return hop.lmtp(forward.lmtp, hostname) if forward.lmtp else hop.smtp(forward.smtp or "", hostname)
+
+
+def verifier(config: Config, *, offline: bool = False) -> Verifier:
+    """Return what proves a sender; offline it asks no resolver, and so verifies nothing."""
+    ask = resolver(config) if config.proof.verify and not offline else None
+    sealers = frozenset(domain_of(name) for name in config.proof.trusted_sealers)
+    return Verifier(config.policy.authserv_id or "", ask, sealers)
+
+
+def resolver(config: Config) -> DnsResolver:
+    """Return the resolver that the configuration names, or the system's."""
+    return DnsResolver(config.proof.resolver, config.proof.timeout.total_seconds())
 
 
 def bounds(config: Config) -> Bounds:

@@ -22,6 +22,8 @@ from imipd.ledger import Ledger, LedgerError
 from imipd.ledger.memory import MemoryLedger
 from imipd.memory import Memory
 from imipd.policy import DEFAULTS, Policy
+from imipd.proof import UnansweredError
+from imipd.proof.verifier import Verifier
 from imipd.store import Home, Store, StoreError
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore
@@ -41,6 +43,7 @@ class Case:
     recipient: str
     account: Account | None
     bounds: Bounds
+    proof: Verifier
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -53,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         return _failed(str(error), os.EX_NOINPUT)
     except UsageError as error:
         return _failed(str(error), os.EX_USAGE)
-    except (StoreError, LedgerError) as error:
+    except (StoreError, LedgerError, UnansweredError) as error:
         return _failed(f"try again later: {error}", os.EX_TEMPFAIL)
     print(_as_json(case, judged) if arguments.json else _as_text(case, judged, remembered))
     return os.EX_OK
@@ -82,7 +85,15 @@ def _case(arguments: argparse.Namespace, content: bytes) -> Case:
     if not recipient:
         raise UsageError("the mail does not say for whom it is. Name the recipient with -r")
     account = _account(recipient, settings)
-    return Case(content, recipient, account and _with(account, arguments.policy), bounds)
+    proof = _verifier(settings, arguments)
+    return Case(content, recipient, account and _with(account, arguments.policy), bounds, proof)
+
+
+def _verifier(settings: Config | None, arguments: argparse.Namespace) -> Verifier:
+    """With --stored, which asks no server, nothing is verified: only the mail's Authentication-Results tell."""
+    offline = arguments.stored is not None
+    found = assembly.verifier(settings, offline=offline) if settings else Verifier()
+    return replace(found, authserv_id=arguments.authserv_id or found.authserv_id)
 
 
 def _with(account: Account, policy: Sequence[str]) -> Account:
@@ -115,7 +126,7 @@ def _judged(case: Case, stored: bytes | None, arguments: argparse.Namespace) -> 
         nothing = NoAction(Reason.UNKNOWN_RECIPIENT, case.recipient)
         return (Judgement("", None, None, (), nothing),), []
     with _doors(stored, account, arguments) as (store, ledger):
-        gateway = Gateway(Doors(_Served(account), store, ledger, assembly.now), case.bounds)
+        gateway = Gateway(Doors(_Served(account), store, ledger, assembly.now, proof=case.proof), case.bounds)
         judged = gateway.judgements(case.recipient, account, Envelope(None, (case.recipient,), case.content))
         uids = dict.fromkeys(each.uid for each in judged if each.uid)
         return judged, [row for uid in uids for row in _remembered(ledger.recall(account.name, uid))]
@@ -159,8 +170,13 @@ def _changes(judgement: Judgement) -> tuple[str, ...]:
 def _as_text(case: Case, judged: tuple[Judgement, ...], remembered: Sequence[str]) -> str:
     rows = ["== context", f"recipient: {case.recipient}"]
     rows += _of_account(case.account, case.recipient) if case.account else []
+    rows += [f"authserv-id: {case.proof.authserv_id}"] if _is_believed(case) else []
     known = map(scenario.printable, [*rows, *remembered])
     return "\n".join([*known, scenario.rendered([(item.decision, _changes(item)) for item in judged])])
+
+
+def _is_believed(case: Case) -> bool:
+    return bool(case.account and case.account.policy.sender in ("dkim", "dmarc") and case.proof.authserv_id)
 
 
 def _of_account(account: Account, recipient: str) -> list[str]:

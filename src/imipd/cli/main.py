@@ -79,7 +79,8 @@ def _pipe(parser: argparse.ArgumentParser) -> None:
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "%(prog)s [-c FILE] [-r RECIPIENT] [--stored FILE.ics] [--policy KEY=VALUE ...] [--json] MAIL"
+    parser.usage = "%(prog)s [-c FILE] [-r RECIPIENT] [--stored FILE.ics] [--policy KEY=VALUE ...]"
+    parser.usage += " [--authserv-id ID] [--json] MAIL"
     _configured(parser)
     whose = "whose mail it is; else its Delivered-To, X-Original-To, or the only address in To"
     parser.add_argument("-r", dest="recipient", metavar="RECIPIENT", help=whose)
@@ -87,6 +88,8 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="such as invitations=add"
     )
+    believed = "whose Authentication-Results are believed; else what policy.authserv_id names"
+    parser.add_argument("--authserv-id", metavar="ID", help=believed)
     parser.add_argument("--json", action="store_true", help="one JSON object, with the calendar as it would be stored")
     parser.add_argument("mail", metavar="MAIL", nargs="?", help="a file, or - for stdin")
 

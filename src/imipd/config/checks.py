@@ -150,15 +150,15 @@ def _domains(config: Config, _environ: Environ) -> Iterator[Finding]:
 
 
 def _senders(config: Config, _environ: Environ) -> Iterator[Finding]:
-    if config.policy.authserv_id:
+    if config.policy.authserv_id or config.proof.verify:
         return
     for location, section in _policies(config):
         if section.sender in ("dkim", "dmarc"):
             yield Finding(
                 (*location, "sender"),
                 f'"{section.sender}" needs policy.authserv_id: whose Authentication-Results are believed, e.g.'
-                ' "mx.example.org"',
-                (("policy", "authserv_id"),),
+                ' "mx.example.org". Or write proof.verify = true',
+                (("policy", "authserv_id"), ("proof", "verify")),
             )
 
 

@@ -127,8 +127,7 @@ class PolicySection(Section):
     sender: Literal["any", "from", "dkim", "dmarc"] = Field(
         "from",
         description="Whom a message must come from: `any` sender; the party that it speaks for, by its `from`"
-        " field; the same, and proven by `dkim` or `dmarc`. This version can prove nothing, so that `dkim` and"
-        " `dmarc` refuse every message.",
+        " field; the same, and his domain proven by `dkim` or `dmarc` (docs/proof.md).",
     )
     changes_per_hour: Count = Field(
         60,
@@ -166,7 +165,8 @@ class PolicyDefaults(PolicySection):
 
     authserv_id: Line | None = Field(
         None,
-        description="The server whose Authentication-Results are believed; `dkim` and `dmarc` need it.",
+        description="The server whose Authentication-Results are believed, where `sender` is `dkim` or `dmarc`. It has"
+        " to remove from outside what bears its name.",
         examples=["mx.example.org"],
     )
 

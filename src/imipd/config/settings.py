@@ -14,7 +14,19 @@ from imipd.policy import Policy
 
 from .listening import Listening, Lmtp, Smtp
 from .places import AccountSection, Caldav, DomainSection, Place, PolicyDefaults, Section
-from .units import DatabaseUrl, Duration, Endpoint, Headers, Positive, Size, Tables, TcpEndpoint, Threads
+from .units import (
+    DatabaseUrl,
+    DomainNames,
+    Duration,
+    Endpoint,
+    Headers,
+    NameServers,
+    Positive,
+    Size,
+    Tables,
+    TcpEndpoint,
+    Threads,
+)
 
 SQLITE = "sqlite:///"
 
@@ -52,6 +64,28 @@ class Ledger(Section):
         """The file that the ledger is in, None where it is in a database server."""
         path, _, _ = self.url.partition("?")
         return Path(path.removeprefix(SQLITE)) if path.startswith(SQLITE) else None
+
+
+class Proof(Section):
+    """How a sender is proven where Authentication-Results do not say it."""
+
+    verify: bool = Field(
+        True,
+        description="Verify DKIM signatures, and ARC chains of `trusted_sealers`, with keys from the DNS. Without it"
+        " `policy.authserv_id` alone is believed.",
+    )
+    resolver: NameServers = Field(
+        (), description="The DNS servers to ask, one or a list; else those of the system.", examples=["127.0.0.1"]
+    )
+    timeout: Duration = Field(
+        timedelta(seconds=5), description="How long one question to the DNS may take.", examples=["5s"]
+    )
+    trusted_sealers: DomainNames = Field(
+        (),
+        description="Mailing lists and forwarders that break signatures, and whose ARC chains are believed about what"
+        " they saw.",
+        examples=[["lists.example.net"]],
+    )
 
 
 class Spam(Section):
@@ -131,6 +165,7 @@ class Config(Section):
     ledger: Ledger = Ledger()
     caldav: Caldav = Caldav()
     policy: PolicyDefaults = PolicyDefaults()
+    proof: Proof = Proof()
     spam: Spam = Spam()
     limits: Limits = Limits()
     serve: Serve = Serve()

@@ -5,6 +5,7 @@ Each reader takes what TOML gives and raises `ValueError` whose text says what i
 
 import re
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Annotated, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -111,6 +112,21 @@ def domain_name(value: str) -> str:
     if not _HOST_NAME.fullmatch(value) or not value.isprintable():
         raise ValueError(f'{shown(value)} is not a domain. Write the part after the @: "example.org"')
     return value
+
+
+def name_server(value: str) -> str:
+    """Accept an IP address, with or without a port."""
+    host, _, _ = value.rpartition(":")
+    if not (_is_ip(value) or (_is_tcp(value) and _is_ip(host.strip("[]")))):
+        raise ValueError(f'{shown(value)} is not a DNS server. Write "127.0.0.1" or "[::1]:5353"')
+    return value
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return False
 
 
 def header(value: str) -> str:
@@ -235,6 +251,7 @@ Senders = Annotated[tuple[Annotated[str, AfterValidator(sender)], ...], BeforeVa
 CalendarIds = Annotated[tuple[DomainName, ...], BeforeValidator(separated)]
 Person = Annotated[tuple[Annotated[str, AfterValidator(mail_address)], ...], BeforeValidator(separated)]
 People = Annotated[tuple[Person, ...], BeforeValidator(grouped)]
+NameServers = Texts[Annotated[str, AfterValidator(name_server)]]
 Headers = Texts[Annotated[str, AfterValidator(header)]]
 Secret = Annotated[SecretStr, Field(min_length=1)]
 File = Annotated[str, AfterValidator(line), AfterValidator(beside_the_file)]

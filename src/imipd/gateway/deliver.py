@@ -32,9 +32,11 @@ from imipd.itip import (
 )
 from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
+from imipd.proof import Proof, UnansweredError
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
-from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry
+from .evidence import Evidence
+from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
 from .restraint import restrained
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
@@ -45,7 +47,7 @@ log = structlog.get_logger("imipd")
 
 @dataclass(frozen=True, slots=True)
 class Doors:
-    """What the gateway reaches: who is served, the calendars, the ledger, the clock; and whom it tells."""
+    """What the gateway reaches: who is served, calendars, ledger, clock, what proves a sender; and whom it tells."""
 
     accounts: Accounts
     store: Store
@@ -53,6 +55,8 @@ class Doors:
     now: Callable[[], datetime]
     decided: Callable[[Judgement], None] = lambda _judgement: None
     """Told of each message when it is done."""
+    proof: Proof | None = None
+    """None: no sender can be proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +84,15 @@ class Gateway:
 
     def deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         """Process a mail and return the answer for each of its recipients; never raises."""
-        read = functools.cache(lambda: self.read(envelope))
-        return tuple(self._answer(recipient, envelope, read) for recipient in envelope.recipients)
+        opened = functools.cache(lambda: self._opened(envelope))
+        return tuple(self._answer(recipient, envelope, opened) for recipient in envelope.recipients)
 
-    def _answer(self, recipient: str, envelope: Envelope, read: Callable[[], Mail]) -> Status:
+    def _opened(self, envelope: Envelope) -> Evidence:
+        return Evidence(self._doors.proof, envelope, self.read(envelope), self._doors.now)
+
+    def _answer(self, recipient: str, envelope: Envelope, opened: Callable[[], Evidence]) -> Status:
         try:
-            return self._deliver_to(recipient, read())
+            return self._deliver_to(recipient, opened())
         except LedgerError as error:
             log.error("ledger", recipient=recipient, error=str(error))
             return TRY_AGAIN
@@ -107,18 +114,22 @@ class Gateway:
         log.error("given up", recipient=recipient, reason=entry.reason)
         return replace(DONE, outcomes=(f"{entry.outcome}; reason={entry.reason}",))
 
-    def _deliver_to(self, recipient: str, read: Mail) -> Status:
+    def _deliver_to(self, recipient: str, evidence: Evidence) -> Status:
         account = self._doors.accounts.account_of(recipient)
         if account is None:
             return replace(DONE, outcomes=(f"no_action; reason={Reason.UNKNOWN_RECIPIENT}",))
-        arrival = Arrival(comparable(recipient), account, read, self._doors.now())
-        done = [self._carry_through(message, arrival) for message in self.messages(read)]
+        arrival = Arrival(comparable(recipient), account, evidence.mail, self._doors.now(), evidence.of)
+        done = [self._carry_through(message, arrival) for message in self.messages(evidence.mail)]
         outcomes = tuple(judgement.outcome for judgement in done if judgement)
         return replace(DONE, outcomes=outcomes) if all(done) else TRY_AGAIN
 
     def judgements(self, recipient: str, account: Account, envelope: Envelope) -> tuple[Judgement, ...]:
-        """Return what `deliver` would do for one recipient, and do nothing. Raises StoreError, LedgerError."""
-        arrival = Arrival(comparable(recipient), account, self.read(envelope), self._doors.now())
+        """Return what `deliver` would do for one recipient, and do nothing.
+
+        Raises StoreError, LedgerError, UnansweredError.
+        """
+        evidence = self._opened(envelope)
+        arrival = Arrival(comparable(recipient), account, evidence.mail, self._doors.now(), evidence.of)
         judged: list[Judgement] = []
         for message in self.messages(arrival.mail):
             planned = sum(each.writes for each in judged)
@@ -143,7 +154,7 @@ class Gateway:
     def _done_or_postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:
         try:
             return self._decided_and_done(message, arrival)
-        except StoreError as error:
+        except (StoreError, UnansweredError) as error:
             return self._postponed(message, arrival, error)
 
     def _decided_and_done(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
@@ -155,7 +166,10 @@ class Gateway:
         return self._carry_out(self.judge(message, arrival), arrival)
 
     def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
-        """Return what is to be done, reading the calendar but writing nothing. Raises StoreError, LedgerError."""
+        """Return what is to be done, reading the calendar but writing nothing.
+
+        Raises StoreError, LedgerError, UnansweredError.
+        """
         blank = undecided(message, arrival)
         if isinstance(message, Unprocessed):
             return replace(blank, decision=message.decision)
@@ -172,17 +186,22 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        decided = restrained(itip.decide(message, chosen, context), blank.digest, arrival, self._doors.ledger)
+        decision = with_proof(itip.decide(message, chosen, context), context)
+        decided = restrained(decision, blank.digest, arrival, self._doors.ledger)
         return replace(blank, decision=decided, stored=held, memory=context.memory)
 
     def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
-        """What the gate refuses is never looked up; the server's own list of my addresses is asked last."""
+        """What the gate refuses is never looked up; my addresses on the server and the proof are asked for late."""
         account = arrival.account
         context = arrival.context(frozenset((arrival.recipient, *account.addresses)))
         refused = itip.gate(message, context)
-        if refused is not None and refused.reason is not Reason.NOT_INVITED:
+        if refused is not None and refused.reason not in (Reason.NOT_INVITED, Reason.SENDER_NOT_PROVEN):
             return refused, context
         context = replace(context, me=context.me | frozenset(self._doors.store.addresses(account.home)))
+        refused = itip.gate(message, context)
+        if refused is None or refused.reason is not Reason.SENDER_NOT_PROVEN:
+            return refused, context
+        context = arrival.proven(context)
         return itip.gate(message, context), context
 
     def _remembering(
@@ -226,7 +245,9 @@ class Gateway:
         self._doors.store.remove(home, stored)
         return Written(stored.href, "")
 
-    def _postponed(self, message: ItipMessage | Unprocessed, arrival: Arrival, error: StoreError) -> Judgement | None:
+    def _postponed(
+        self, message: ItipMessage | Unprocessed, arrival: Arrival, error: StoreError | UnansweredError
+    ) -> Judgement | None:
         """Return None where the MTA shall bring the mail again, the final judgement where patience is over."""
         blank, account = undecided(message, arrival), arrival.account
         if isinstance(error, NoCalendarError) and account.by_domain:
@@ -236,9 +257,15 @@ class Gateway:
         log.warning("postponed", recipient=arrival.recipient, uid=message.uid, error=str(error), since=str(first))
         if now - first < self._bounds.patience:
             return None
-        reason = Reason.CALENDAR_REFUSED if isinstance(error, RefusedError) else Reason.CALENDAR_UNREACHABLE
+        reason = _given_up(error)
         log.error("given up", recipient=arrival.recipient, uid=message.uid, reason=str(reason))
         return self._carry_out(replace(blank, decision=Error(reason, str(error))), arrival)
+
+
+def _given_up(error: StoreError | UnansweredError) -> Reason:
+    if isinstance(error, UnansweredError):
+        return Reason.SENDER_NOT_PROVEN
+    return Reason.CALENDAR_REFUSED if isinstance(error, RefusedError) else Reason.CALENDAR_UNREACHABLE
 
 
 def _obstacle(read: Mail) -> NoAction | Error:

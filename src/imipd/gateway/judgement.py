@@ -1,6 +1,7 @@
 """What is to be done about one iTIP message for one recipient: as a value, as an outcome, as a ledger entry."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,13 +11,14 @@ from imipd.itip import Added, Context, Decision, Error, ItipMessage, NoAction, R
 from imipd.ledger import WRITTEN, Entry, Recorded
 from imipd.mail import Mail
 from imipd.memory import NOTHING, Memory
+from imipd.proof import Method, Verdict
 from imipd.store import Stored
 
 FOUND_DONE = (Reason.NO_CHANGE, Reason.DELETED_HERE)
 """What the same message is decided to be against its own result."""
 LONGEST_UID = 200
 """Characters of a UID in a header field: a line of a mail has at most 998 octets (RFC 5322 §2.1.1)."""
-GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE)
+GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE, Reason.SENDER_NOT_PROVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +30,21 @@ class Arrival:
     account: Account
     mail: Mail
     time: datetime
+    prove: Callable[[Method], Verdict]
+    """Tells whether its originator is proven. Raises UnansweredError."""
     planned: int = 0
     """Changes by other messages of this mail that the ledger does not know of: those that are judged, not done."""
 
     def context(self, me: frozenset[str]) -> Context:
         """Return what a decision is made from, before anything is looked up."""
         return Context(me, self.mail.originator, self.mail.date, self.account.policy)
+
+    def proven(self, context: Context) -> Context:
+        """Return the context with the proof that its policy asks for. Raises UnansweredError."""
+        if context.policy.sender not in ("dkim", "dmarc"):
+            return context
+        verdict = self.prove(context.policy.sender)
+        return replace(context, proven=verdict.proven, proof=verdict.detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,13 @@ def undecided(message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement
         return Judgement(digest, message.method, message.uid, (), message.decision)
     nothing = NoAction(Reason.NO_CHANGE)
     return Judgement(digest, message.method, message.uid, message.recurrence_ids, nothing, message.content.kind)
+
+
+def with_proof(decision: Decision, context: Context) -> Decision:
+    """Return the decision whose detail also says by what the originator is proven (G11)."""
+    if not context.proven or not context.proof:
+        return decision
+    return replace(decision, detail="\n".join(filter(None, (decision.detail, f"sender proven: {context.proof}"))))
 
 
 def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:

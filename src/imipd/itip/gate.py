@@ -10,7 +10,7 @@ _PROOF = ("dkim", "dmarc")
 
 def gate(message: ItipMessage, context: Context) -> NoAction | Error | None:
     """Return why the message is refused whatever is stored, None where the calendar has to be asked."""
-    return _unsupported(message) or _unproven(context) or _unaskable(message) or _not_for_me(message, context)
+    return _unsupported(message) or _unaskable(message) or _not_for_me(message, context) or _unproven(context)
 
 
 def _unsupported(message: ItipMessage) -> NoAction | None:
@@ -23,12 +23,6 @@ def _unsupported(message: ItipMessage) -> NoAction | None:
     # RANGE=THISANDFUTURE is understood in a CANCEL alone, and never taken for one instance (R11, Q8, C5).
     if message.method != "CANCEL" and any(item.this_and_future for item in message.content.instances):
         return NoAction(Reason.UNSUPPORTED_RANGE, "RANGE=THISANDFUTURE")
-    return None
-
-
-def _unproven(context: Context) -> Error | None:
-    if context.policy.sender in _PROOF and not context.proven:
-        return Error(Reason.SENDER_NOT_PROVEN, f"the policy asks for {context.policy.sender}")  # G11
     return None
 
 
@@ -54,6 +48,13 @@ def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | No
     listed = content.attendees
     if listed and not any(context.is_me(party.address) for party in listed):
         return NoAction(Reason.NOT_INVITED, "no ATTENDEE has an address of the recipient")  # Q1, C2
+    return None
+
+
+def _unproven(context: Context) -> Error | None:
+    """The last, since to prove it may cost questions to the DNS: what is refused anyway is not worth them."""
+    if context.policy.sender in _PROOF and not context.proven:
+        return Error(Reason.SENDER_NOT_PROVEN, context.proof or f"the policy asks for {context.policy.sender}")  # G11
     return None
 
 

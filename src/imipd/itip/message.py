@@ -111,7 +111,9 @@ class Context:
     policy: Policy = DEFAULTS
     memory: Memory = NOTHING
     proven: bool = False
-    """Whether the originator is proven (RFC 7489); nothing proves it yet, so policies that ask for it refuse."""
+    """Whether the originator is proven, where the policy asks for that (G11)."""
+    proof: str = ""
+    """By what he is proven, or why not; empty where that was not asked."""
     split_from: CalendarObject | None = None
     """The stored series of which the message's UID names a second half (Q2)."""
 

@@ -1,5 +1,6 @@
 """What the header of a mail says (RFC 5322 §3.6), read by the library apart from the body."""
 
+import itertools
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from email.message import Message
 from email.parser import BytesParser
 from email.utils import parsedate_to_datetime
 
-from .field import TextPolicy
+from .field import RESULTS, TextPolicy
 from .library import readable
 from .mailbox import only_address
 
@@ -16,6 +17,8 @@ HEAD = 2**20
 _END = re.compile(rb"\n\r?\n")
 _TRACES = 10
 """Fields for one delivery each that are read: a mail seldom has been delivered so often."""
+_RESULTS = 50
+"""Authentication-Results that are read."""
 
 
 class Header:
@@ -48,6 +51,17 @@ class Header:
         values = [value for name in ("Delivered-To", "X-Original-To") for value in self._fields.get_all(name, [])]
         found = [only_address(value) for value in values[:_TRACES]] or [self.only_address("To")]
         return tuple(dict.fromkeys(address for address in found if address))
+
+    def results(self) -> tuple[tuple[str, ...], ...]:
+        """Return the Authentication-Results (RFC 8601), the topmost first; those between two Received are together."""
+        values = iter(self._fields.get_all(RESULTS, [])[:_RESULTS])
+        hops: list[list[str]] = [[]]
+        for name, _ in self._fields.raw_items():
+            if name.lower() == "received":
+                hops.append([])
+            elif name.lower() == RESULTS:
+                hops[-1] += itertools.islice(values, 1)
+        return tuple(tuple(hop) for hop in hops if hop)
 
     def flagged(self, marks: Iterable[str]) -> str:
         """Return the first of `marks` (``Name: value``) that a field carries, or "" (rules.md G4).

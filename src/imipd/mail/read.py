@@ -50,6 +50,8 @@ class Mail:
     detail: str
     parts: tuple[Part, ...]
     """In the order of the mail."""
+    results: tuple[tuple[str, ...], ...] = ()
+    """Authentication-Results as they stand, the topmost first; those between two Received are together."""
 
 
 def read(raw: bytes, limits: Limits = LIMITS, spam_headers: Sequence[str] = SPAM_HEADERS) -> Mail:
@@ -68,6 +70,7 @@ def read(raw: bytes, limits: Limits = LIMITS, spam_headers: Sequence[str] = SPAM
         obstacle=obstacle,
         detail=detail,
         parts=parts,
+        results=header.results() if parts else (),
     )
 
 

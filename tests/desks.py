@@ -1,6 +1,6 @@
 """A gateway over a calendar and a ledger in memory, with a clock that the test moves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -36,6 +36,14 @@ class Steps(MemoryStore):
     def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
         self.step("find")
         return super().find(home, uid)
+
+    def has_contact(self, home: Home, address: str) -> bool:
+        self.step("contact")
+        return super().has_contact(home, address)
+
+    def mentions(self, home: Home, address: str) -> Iterator[bytes]:
+        self.step("mentions")
+        return super().mentions(home, address)
 
     def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         self.step("write")

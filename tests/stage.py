@@ -27,7 +27,7 @@ SAMPLES = Path(__file__).parent.parent / "sample-mail"
 NOW = datetime(2027, 1, 4, 8, 0, tzinfo=UTC)
 USER = "alice"
 _CALENDAR = re.compile(rb"BEGIN:VCALENDAR.*?END:VCALENDAR\r\n", re.DOTALL)
-_KEYS = {"recipient", "addresses", "policy", "authserv-id", "server-addresses", "tombstone", "revision"}
+_KEYS = {"recipient", "addresses", "policy", "authserv-id", "server-addresses", "contacts", "tombstone", "revision"}
 
 
 class Stage:
@@ -42,6 +42,8 @@ class Stage:
         self.store, self.ledger = MemoryStore(), MemoryLedger()
         self.collection = self.store.add_collection(USER, "Calendar")
         self.store.add_addresses(USER, *self._addresses("server-addresses"))
+        if "contacts" in self._context:
+            self.store.add_contacts(USER, *self._addresses("contacts"))
         for index, body in enumerate(_CALENDAR.findall(crlf(case.stored))):
             self._put(f"{index}.ics", body)
         self._remember(case)

@@ -22,6 +22,12 @@ def domain(address: str) -> str:
     return address.rpartition("@")[2] if "@" in address else ""
 
 
+def spellings(address: str) -> tuple[str, ...]:
+    """Return how a comparable address may be written elsewhere, for who has to be asked for a text."""
+    local, at, host = address.rpartition("@")
+    return (address, f"{local}@googlemail.com") if at and host == "gmail.com" else (address,)
+
+
 def is_listed(address: str | None, patterns: Iterable[str]) -> bool:
     """Return whether a comparable address is one of `patterns`: ``local@domain``, or ``*@domain`` for all there."""
     if not address or "@" not in address:

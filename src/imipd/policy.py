@@ -8,8 +8,10 @@ from typing import Literal
 class Policy:
     """The choices of one account; the defaults are the careful ones."""
 
-    invitations: Literal["ignore", "add"] = "ignore"
+    invitations: Literal["ignore", "add", "known"] = "ignore"
     """A REQUEST with an unknown UID (Q2)."""
+    known_senders: tuple[str, ...] = ()
+    """Whom ``known`` knows besides contacts and events: ``local@domain`` or ``*@domain`` (Q2)."""
     cancelled: Literal["mark", "delete"] = "mark"
     """What a CANCEL leaves behind (C3, C4)."""
     party_crashers: Literal["ignore", "add"] = "ignore"

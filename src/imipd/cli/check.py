@@ -81,6 +81,8 @@ def _calendars(settings: Config) -> Iterator[Found]:
             account = directory.account_of(section.addresses[0])
             if account is not None:
                 yield f"calendar of {account.addresses[0]} at {account.home.url}", _calendar(store, account)
+                if account.policy.invitations == "known":
+                    yield from _address_books(store, account)
         for domain in settings.domain:
             print(f"note  calendars of {domain.name}: each is tried when its first mail arrives")
     finally:
@@ -95,6 +97,20 @@ def _calendar(store: CalDavStore, account: Account) -> str:
     except StoreError as error:
         return str(error)
     return ""
+
+
+def _address_books(store: CalDavStore, account: Account) -> Iterator[Found]:
+    """Say where contacts are looked for (Q2); a server may have none."""
+    name = f"address book of {account.addresses[0]}"
+    try:
+        books = store.address_books(account.home)
+    except StoreError as error:
+        yield name, str(error)
+        return
+    if books:
+        yield f"{name}: {', '.join(books)}", ""
+    else:
+        print(f"note  {name}: the server has none. known_senders and events alone tell who is known")
 
 
 def _certificate(settings: Config, name: str) -> str:

@@ -42,6 +42,11 @@ def _policies(config: Config) -> Iterator[str]:
 
 
 def _policy(name: str, policy: Policy) -> Iterator[str]:
+    if policy.invitations == "known" and policy.sender == "any":
+        yield (
+            f'{name}: invitations = "known" together with sender = "any" lets everybody invite in the name of'
+            ' somebody who is known. Write sender = "from"'
+        )
     if policy.cancelled == "delete" and policy.sender not in ("dkim", "dmarc"):
         # Rule S6.
         yield (

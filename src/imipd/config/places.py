@@ -107,8 +107,16 @@ class Caldav(Login):
 class PolicySection(Section):
     """What a message may do; an account or a domain overrides [policy] key by key."""
 
-    invitations: Literal["ignore", "add"] = Field(
-        "ignore", description="An invitation to an event that the calendar does not hold yet."
+    invitations: Literal["ignore", "add", "known"] = Field(
+        "ignore",
+        description="An invitation to an event that the calendar does not hold yet: `ignore` it, `add` it, or add it"
+        " where the one who invites is `known` (docs/senders.md).",
+    )
+    known_senders: Senders = Field(
+        (),
+        description='Whom `invitations = "known"` knows besides the recipient\'s contacts and events. Addresses, or'
+        " `*@domain` for every address of a domain (not of its subdomains).",
+        examples=[["bob@example.net", "*@example.com"]],
     )
     cancelled: Literal["mark", "delete"] = Field(
         "mark", description="What the Organizer calls off: `mark` it as cancelled, or `delete` it."

@@ -35,6 +35,7 @@ from imipd.mail import Mail
 from imipd.proof import Proof, UnansweredError
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
+from .acquaintance import is_known, turns_on_it
 from .evidence import Evidence
 from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
 from .restraint import restrained
@@ -186,7 +187,7 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        decision = with_proof(itip.decide(message, chosen, context), context)
+        decision = with_proof(self._decide(message, chosen, context, arrival), context)
         decided = restrained(decision, blank.digest, arrival, self._doors.ledger)
         return replace(blank, decision=decided, stored=held, memory=context.memory)
 
@@ -211,6 +212,15 @@ class Gateway:
         first = itip.first_half(message.uid) if stored is None and message.method == "REQUEST" else None
         split_from = self._series(first, arrival) if first else None
         return replace(context, memory=memory, split_from=split_from)
+
+    def _decide(
+        self, message: ItipMessage, stored: CalendarObject | None, context: Context, arrival: Arrival
+    ) -> Decision:
+        decision, home = itip.decide(message, stored, context), arrival.account.home
+        if not turns_on_it(decision, context):
+            return decision
+        known = is_known(itip.inviter(message, context), context, home, self._doors.store)
+        return itip.decide(message, stored, replace(context, known=known))
 
     def _series(self, uid: str, arrival: Arrival) -> CalendarObject | None:
         """Return the one readable object with this UID, None where there is no such object."""

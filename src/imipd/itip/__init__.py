@@ -7,6 +7,7 @@ Pure: no socket, no file, no clock. `gather` and `read` are where bytes are read
 from collections.abc import Sequence
 
 from . import add, authority, cancel, counter, declinecounter, refresh, reply, request
+from .acquaintance import inviter, shows
 from .decision import Added, Decision, Error, NoAction, Reason, Removed, Updated
 from .gate import gate
 from .lines import Component, MalformedError
@@ -57,8 +58,10 @@ __all__ = [
     "first_half",
     "gate",
     "gather",
+    "inviter",
     "parse",
     "read",
     "same",
     "settled",
+    "shows",
 ]

@@ -172,6 +172,14 @@ def are_one(address: str | None, other: str, policy: Policy) -> bool:
     return address == other or any(is_listed(address, group) for group in groups)
 
 
+def speaks_for_himself(message: ItipMessage, context: Context) -> bool:
+    """Return whether a new invitation is From's own: he delegates, or is the first for a calendar id (A1, A2)."""
+    organizer = message.content.organizer
+    if organizer is None or context.originator == organizer.address:
+        return False
+    return _delegates_to_me(message, context) or is_first_contact(message, context)
+
+
 def _delegates_to_me(message: ItipMessage, context: Context) -> bool:
     """An Attendee who delegates to me may hand me the invitation; `request` sees that he changes nothing (A1)."""
     return message.method == "REQUEST" and any(

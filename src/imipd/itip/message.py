@@ -114,6 +114,8 @@ class Context:
     """Whether the originator is proven, where the policy asks for that (G11)."""
     proof: str = ""
     """By what he is proven, or why not; empty where that was not asked."""
+    known: bool = False
+    """Whether contacts or events know who invites; asked only where everything else is for adding (Q2)."""
     split_from: CalendarObject | None = None
     """The stored series of which the message's UID names a second half (Q2)."""
 

@@ -197,11 +197,19 @@ def _stands_apart(answer: Answer, item: Instance, draft: Draft) -> bool:
 def _with_line(item: Instance, answer: Answer, listed: Party | None, new: Revision) -> Component:
     part = item.component
     if listed is None:
-        return part.append([_answered(written("ATTENDEE", answer.party.line.value), answer, new)])
+        return part.append([_joined(_answered(written("ATTENDEE", answer.party.line.value), answer, new))])
     for old in (party.line for party in item.attendees if party.address == listed.address):
         line = _answered(old, answer, new)
         part = part if line.key == old.key else part.swap(old, line)
     return part
+
+
+def _joined(line: Line) -> Line:
+    """Return the line of somebody who was not on the list; a delegate was sent, and says by whom."""
+    parameters = line.parameters
+    if "DELEGATED-FROM" not in parameters:
+        parameters[revision.JOINED] = "TRUE"
+    return written(line.name, line.value, parameters)
 
 
 def _answered(line: Line, answer: Answer, new: Revision) -> Line:

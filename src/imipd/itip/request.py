@@ -6,7 +6,7 @@ stays untouched.
 
 import re
 
-from . import authority, change, merge, recurrence, series, zones
+from . import acquaintance, authority, change, merge, recurrence, series, zones
 from .decision import Added, Decision, NoAction, Reason, Updated
 from .draft import MASTER, Draft
 from .instance import Instance
@@ -42,9 +42,9 @@ def _invite(message: ItipMessage, context: Context) -> Decision:
     gone = [_called_off(item, content, context) for item in ([content.master] if content.master else content.instances)]
     if all(gone):
         return NoAction(gone[0] or Reason.STALE, "called off or deleted before")
-    is_second_half = authority.organizer_of_first_half(content, context) is not None
-    if context.policy.invitations == "ignore" and not is_second_half:
-        return NoAction(Reason.INVITATION_NOT_ADDED, "policy invitations = ignore")
+    unwanted = acquaintance.unwanted(message, context)
+    if unwanted and authority.organizer_of_first_half(content, context) is None:
+        return NoAction(Reason.INVITATION_NOT_ADDED, unwanted)
     draft = Draft(content, context)
     draft.first = authority.first_brought_by(message, context)
     for item in content.instances:

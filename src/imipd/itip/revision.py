@@ -17,6 +17,8 @@ from .lines import Line, written
 SEQUENCE, DTSTAMP, DATE = "X-IMIPD-SEQUENCE", "X-IMIPD-DTSTAMP", "X-IMIPD-DATE"
 FIRST = "X-IMIPD-FIRST"
 """On the ORGANIZER: the address that first brought this event (A2)."""
+JOINED = "X-IMIPD-JOINED"
+"""On an ATTENDEE: nobody invited him, his own answer put him on the list (R5)."""
 CATEGORIES = "X-IMIPD-CATEGORIES"
 """On the ORGANIZER: the CATEGORIES that his last message named; what else stands there is mine (Q3)."""
 _FORM = "%Y%m%dT%H%M%SZ"

@@ -4,6 +4,7 @@ The door says what is found, not how it is looked for. Writes are conditional on
 was made on; nothing is ever written over a change that we have not seen.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,6 +54,18 @@ class Store(Protocol):
 
     def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
         """Return every object with this UID in the collections that the account owns (rules A7, S1)."""
+
+    def mentions(self, home: Home, address: str) -> Iterator[bytes]:
+        """Return the bodies of objects with this comparable address as ORGANIZER or ATTENDEE, of any line ends.
+
+        Looked for while they are read, in the collections that the account owns; some may name it elsewhere.
+        """
+
+    def address_books(self, home: Home) -> tuple[str, ...]:
+        """Return the hrefs of the account's own address books; none where the server has no CardDAV (RFC 6352)."""
+
+    def has_contact(self, home: Home, address: str) -> bool:
+        """Return whether a contact in `address_books` has this comparable address; remembered for some minutes."""
 
     def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """Write `body` in the place of `stored`, if it is unchanged since it was found (rule S2)."""

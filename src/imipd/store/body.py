@@ -1,14 +1,18 @@
-"""What the store must know of an iCalendar body: that it is whole, and which UIDs it holds (RFC 5545 §3).
+"""What the store must know of a body: that an iCalendar is whole, its UIDs (RFC 5545 §3); the addresses in a vCard.
 
 Nothing is interpreted beyond that: the bytes that were found are the bytes that are handed on.
 """
 
 import re
 
+from imipd.address import comparable
+
 HOLDERS = frozenset({"VEVENT", "VTODO", "VJOURNAL"})
 """Components whose UID names the object; an alarm has a UID of its own (RFC 9074 §4)."""
 MARKS = re.compile(r'^(BEGIN|END|UID)(?:;(?:"[^"\n]*"|[^":\n])*)?:(.*)$', re.IGNORECASE | re.MULTILINE)
 """The content lines that matter; a quoted parameter value may hold a colon."""
+EMAILS = re.compile(r'^(?:[A-Z0-9-]+\.)?EMAIL(?:;(?:"[^"\n]*"|[^":\n])*)?:(.*)$', re.IGNORECASE | re.MULTILINE)
+"""The same of a vCard, where a property may be in a group (RFC 6350 §3.3)."""
 
 
 def is_calendar(body: bytes) -> bool:
@@ -30,6 +34,11 @@ def uids(body: bytes) -> frozenset[str]:
             case "UID" if len(inside) == 2 and inside[1] in HOLDERS:
                 found |= {value.strip(), _unescaped(value.strip())}
     return frozenset(found)
+
+
+def addresses(card: bytes) -> frozenset[str]:
+    """Return the comparable addresses of a vCard (RFC 6350 §6.4.2)."""
+    return frozenset(comparable(_unescaped(value)) for value in EMAILS.findall(_unfolded(card)))
 
 
 def _unfolded(body: bytes) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from . import Home, NoCalendarError, RefusedError, Stored, Written
+from .contacts import Contacts, address_books, has_contact
 from .discovery import Collection, Principal, discover
-from .lookup import look_up
+from .lookup import look_up, mentions
 from .naming import name_of
 from .transport import Session, Wire
 from .verdict import GoneError
@@ -41,6 +42,7 @@ class CalDavStore:
         self._trusting: dict[str, Session] = {}
         self._remember = remember
         self._accounts: OrderedDict[Home, _Account] = OrderedDict()
+        self._contacts = Contacts(remember)
         self._lock = threading.Lock()
 
     def addresses(self, home: Home) -> tuple[str, ...]:
@@ -57,6 +59,28 @@ class CalDavStore:
             except GoneError:
                 return self._look_again(home, uid)
             return found if found or not known else self._look_at_new(home, known, uid)
+
+    def mentions(self, home: Home, address: str) -> Iterator[bytes]:
+        """See `Store.mentions`."""
+        with self._watching(home):
+            account = self._account(home)
+            yield from mentions(account.wire, account.principal.collections, address)
+
+    def address_books(self, home: Home) -> tuple[str, ...]:
+        """See `Store.address_books`."""
+        with self._watching(home):
+            account = self._account(home)
+            return address_books(account.wire, account.principal)
+
+    def has_contact(self, home: Home, address: str) -> bool:
+        """See `Store.has_contact`."""
+        known = self._contacts.recall(home, address)
+        if known is None:
+            books = self.address_books(home)
+            with self._watching(home):
+                known = has_contact(self._account(home).wire, books, address)
+            self._contacts.keep(home, address, known=known)
+        return known
 
     def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """See `Store.replace`."""

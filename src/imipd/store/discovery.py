@@ -5,6 +5,7 @@ the principal's calendar-home-set. Left out: scheduling boxes, read-only collect
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +13,7 @@ from imipd.address import comparable
 
 from . import NoCalendarError, RefusedError, UnreachableError
 from .manners import Manners, recognized
-from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, propfind, resources
+from .multistatus import CALDAV, CARDDAV, DAV, MalformedXMLError, Resource, propfind, resources
 from .transport import Wire
 from .verdict import Answer, verdict
 
@@ -28,7 +29,8 @@ OWNER = DAV + "owner"
 TYPE = DAV + "resourcetype"
 NAME = DAV + "displayname"
 PRIVILEGES = DAV + "current-user-privilege-set"
-OF_PRINCIPAL = propfind((PRINCIPAL, HOME_SET, ADDRESSES, INBOX, TYPE, OWNER))
+CONTACTS = CARDDAV + "addressbook-home-set"
+OF_PRINCIPAL = propfind((PRINCIPAL, HOME_SET, ADDRESSES, INBOX, TYPE, OWNER, CONTACTS))
 OF_COLLECTION = propfind((TYPE, OWNER, NAME, PRIVILEGES, CALDAV + "supported-calendar-component-set"))
 OF_INBOX = propfind((DEFAULT,))
 
@@ -71,6 +73,10 @@ class Principal:
     default: str | None
     """Path of schedule-default-calendar-URL; None where the server names none."""
     manners: Manners
+    href: str = ""
+    """Its path; empty where the calendars are not those of whoever logs in."""
+    contacts: tuple[str, ...] = ()
+    """Paths of addressbook-home-set (RFC 6352 §7.1.1), those on this host."""
 
 
 def discover(wire: Wire) -> Principal:
@@ -82,11 +88,21 @@ def discover(wire: Wire) -> Principal:
         # One login for several people: what the URL names counts, never what belongs to the login.
         pointed = _pointed_at(wire, start, here)
         return Principal((), _some(_usable(pointed), start), None, _manners(wire, start, pointed))
-    listed = [item for home in homes for item in _listed(wire, home) if _owned(item[1], (path,))]
+    listed = [item for home in homes for item in _listed(wire, home) if is_own(item[1], (path,))]
     addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
     default = _default(wire, path, principal)
     manners = _manners(wire, homes[0], listed)
-    return Principal(tuple(dict.fromkeys(addresses)), _some(_usable(listed), start), default, manners)
+    collections, contacts = _some(_usable(listed), start), _contacts(wire, path, principal)
+    return Principal(tuple(dict.fromkeys(addresses)), collections, default, manners, path, contacts)
+
+
+def _contacts(wire: Wire, path: str, principal: Resource) -> tuple[str, ...]:
+    """Return where the address books are; calendars do not depend on it."""
+    found = []
+    for href in principal.hrefs(CONTACTS):
+        with suppress(RefusedError):  # another host: the credentials do not go there
+            found.append(_slashed(wire.path_of(href, path)))
+    return tuple(found)
 
 
 def _start(wire: Wire) -> tuple[str, Resource]:
@@ -128,7 +144,7 @@ def _pointed_at(wire: Wire, path: str, here: Resource) -> list[tuple[str, Resour
     """Return the calendars at a URL outside the home set of whoever logs in: it was named on purpose."""
     depth = 0 if CALENDAR in here.names(TYPE) else 1
     owners = tuple(wire.path_of(href, path) for href in here.hrefs(OWNER))
-    return [item for item in _listed(wire, path, depth) if not owners or _owned(item[1], owners)]
+    return [item for item in _listed(wire, path, depth) if not owners or is_own(item[1], owners)]
 
 
 def _listed(wire: Wire, path: str, depth: int = 1) -> list[tuple[str, Resource]]:
@@ -177,7 +193,7 @@ def _some(collections: Iterable[Collection], start: str) -> tuple[Collection, ..
     return tuple(by_href[href] for href in sorted(by_href))
 
 
-def _owned(resource: Resource, principals: Iterable[str]) -> bool:
+def is_own(resource: Resource, principals: Iterable[str]) -> bool:
     """Return whether DAV:owner is one of these principals, or not told (rule A7)."""
     owners = {_plain(href) for href in resource.hrefs(OWNER)}
     return not owners or bool(owners & {_plain(principal) for principal in principals})

@@ -5,17 +5,20 @@ unclear raises. The body is that of a GET: calendar-data in XML loses its line e
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from imipd.address import spellings
 
 from . import RefusedError, Stored, UnreachableError
 from .body import escaped, is_calendar, uids
 from .discovery import Collection
-from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, propfind, resources, uid_query
+from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, party_query, propfind, resources, uid_query
 from .transport import Wire
 from .verdict import Answer, GoneError, verdict
 
 COMPONENTS = ("VEVENT", "VTODO")
 """What iTIP messages that we process speak of (rule G10)."""
+PARTIES = ("ORGANIZER", "ATTENDEE")
 MANY = 20
 """More candidates than this, and the server is asked for their contents at once instead of one by one."""
 ETAG = DAV + "getetag"
@@ -31,6 +34,15 @@ def look_up(wire: Wire, collections: Iterable[Collection], uid: str) -> tuple[St
         for path in _candidates(wire, collection, uid)
         if uid.strip() in uids((stored := fetch(wire, path, collection.href)).body)
     )
+
+
+def mentions(wire: Wire, collections: Iterable[Collection], address: str) -> Iterator[bytes]:
+    """Return the objects with this printable address as ORGANIZER or ATTENDEE. Raises `GoneError` as above."""
+    for collection, name, text in itertools.product(collections, PARTIES, spellings(address)):
+        for component in filter(collection.takes, COMPONENTS):
+            for found in reported(wire, collection.href, party_query(component, name, text)):
+                body = found.text(CALDAV + "calendar-data").encode()
+                yield body or _get(wire, wire.path_of(found.href, collection.href)).body
 
 
 def fetch(wire: Wire, path: str, collection: str) -> Stored:
@@ -69,9 +81,14 @@ def _query(wire: Wire, href: str, component: str, uid: str, *, content: bool) ->
         body = uid_query(component, uid, content=content)
     except ValueError as error:
         raise RefusedError(f"REPORT {href}: CalDAV cannot ask for the UID {uid!r}: {error}") from error
+    return reported(wire, href, body)
+
+
+def reported(wire: Wire, href: str, body: bytes) -> list[Resource]:
+    """Send one REPORT to a collection and return the responses that name something in it."""
     answer = wire.request("REPORT", href, QUERY_HEADERS, body)
     if answer.status in VANISHED | {403}:
-        raise GoneError(f"{answer}, the calendar is not there any more")
+        raise GoneError(f"{answer}, the collection is not there any more")
     if answer.status != 207:
         raise verdict(answer)
     return [one for one in _responses(answer) if one.status < 300]

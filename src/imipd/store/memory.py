@@ -7,6 +7,7 @@ under another name, collections that belong to somebody else.
 import hashlib
 import threading
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -37,12 +38,17 @@ class MemoryStore:
         """Raised by the next calls of the door, one each: what a server out of reach looks like."""
         self._shelves: list[Shelf] = []
         self._addresses: dict[str, tuple[str, ...]] = {}
+        self._contacts: dict[str, frozenset[str]] = {}
         self._version = 0
         self._lock = threading.Lock()
 
     def add_addresses(self, user: str, *addresses: str) -> None:
         """Let `user` have these comparable addresses."""
         self._addresses[user] = addresses
+
+    def add_contacts(self, user: str, *addresses: str) -> None:
+        """Let `user` have an address book with these comparable addresses."""
+        self._contacts[user] = frozenset(addresses)
 
     def add_collection(
         self,
@@ -85,6 +91,23 @@ class MemoryStore:
         with self._lock:
             held = [stored for shelf in self._own(home) for stored in shelf.objects.values()]
         return tuple(stored for stored in held if uid.strip() in uids(stored.body))
+
+    def mentions(self, home: Home, address: str) -> Iterator[bytes]:
+        """See `Store.mentions`."""
+        self._fail()
+        with self._lock:
+            held = [stored.body for shelf in self._own(home) for stored in shelf.objects.values()]
+        return (body for body in held if address.encode() in body.replace(b"\r\n ", b"").lower())
+
+    def address_books(self, home: Home) -> tuple[str, ...]:
+        """See `Store.address_books`."""
+        self._fail()
+        return (f"/{home.username}/contacts/",) if home.username in self._contacts else ()
+
+    def has_contact(self, home: Home, address: str) -> bool:
+        """See `Store.has_contact`."""
+        self._fail()
+        return address in self._contacts.get(home.username, ())
 
     def replace(self, home: Home, stored: Stored, body: bytes) -> Written:
         """See `Store.replace`."""

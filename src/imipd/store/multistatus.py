@@ -12,6 +12,7 @@ from lxml import etree  # type: ignore[import-untyped]  # lxml ships no types
 
 DAV = "{DAV:}"
 CALDAV = "{urn:ietf:params:xml:ns:caldav}"
+CARDDAV = "{urn:ietf:params:xml:ns:carddav}"
 NAMESPACES = {"d": "DAV:", "c": "urn:ietf:params:xml:ns:caldav"}
 
 
@@ -67,6 +68,18 @@ def uid_query(component: str, uid: str, *, content: bool = False) -> bytes:
 
     Raises ValueError for a UID with characters that XML cannot carry.
     """
+    return _calendar_query(component, "UID", uid, collation="i;octet", content=content)
+
+
+def party_query(component: str, name: str, address: str) -> bytes:
+    """Return the body of a calendar-query for the components whose property of this name has the address in it.
+
+    Raises ValueError as above.
+    """
+    return _calendar_query(component, name, address, collation="i;ascii-casemap", content=True)
+
+
+def _calendar_query(component: str, name: str, text: str, *, collation: str, content: bool) -> bytes:
     root = etree.Element(CALDAV + "calendar-query", nsmap=NAMESPACES)
     prop = etree.SubElement(root, DAV + "prop")
     etree.SubElement(prop, DAV + "getetag")
@@ -74,8 +87,23 @@ def uid_query(component: str, uid: str, *, content: bool = False) -> bytes:
         etree.SubElement(prop, CALDAV + "calendar-data")
     calendar = etree.SubElement(etree.SubElement(root, CALDAV + "filter"), CALDAV + "comp-filter", name="VCALENDAR")
     parent = etree.SubElement(calendar, CALDAV + "comp-filter", name=component)
-    property_filter = etree.SubElement(parent, CALDAV + "prop-filter", name="UID")
-    etree.SubElement(property_filter, CALDAV + "text-match", collation="i;octet").text = uid
+    property_filter = etree.SubElement(parent, CALDAV + "prop-filter", name=name)
+    etree.SubElement(property_filter, CALDAV + "text-match", collation=collation).text = text
+    return _document(root)
+
+
+def contact_query(address: str) -> bytes:
+    """Return the body of an addressbook-query for the cards with this text in an EMAIL (RFC 6352 §8.6).
+
+    Raises ValueError as above. "contains" is what every server does (§10.5.4): Xandikos 0.4.10 compares with more
+    than the value.
+    """
+    root = etree.Element(CARDDAV + "addressbook-query", nsmap={"d": "DAV:", "c": CARDDAV[1:-1]})
+    prop = etree.SubElement(root, DAV + "prop")
+    etree.SubElement(prop, DAV + "getetag")
+    etree.SubElement(prop, CARDDAV + "address-data")
+    email = etree.SubElement(etree.SubElement(root, CARDDAV + "filter"), CARDDAV + "prop-filter", name="EMAIL")
+    etree.SubElement(email, CARDDAV + "text-match").text = address
     return _document(root)
 
 

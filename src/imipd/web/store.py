@@ -42,6 +42,18 @@ class MeasuredStore:
         with self._told("lookup"):
             return self._store.find(home, uid)
 
+    def mentions(self, home: Home, address: str) -> Iterator[bytes]:
+        with self._told("lookup"):
+            yield from self._store.mentions(home, address)
+
+    def address_books(self, home: Home) -> tuple[str, ...]:
+        with self._told("lookup"):
+            return self._store.address_books(home)
+
+    def has_contact(self, home: Home, address: str) -> bool:
+        with self._told("lookup"):
+            return self._store.has_contact(home, address)
+
     def destination(self, home: Home, component: str) -> str:
         with self._told("lookup"):
             return self._store.destination(home, component)

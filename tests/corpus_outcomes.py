@@ -31,7 +31,7 @@ def rows(file: str) -> list[dict[str, str]]:
     raw = (corpus() / file).read_bytes()
     content = raw if _is_mail(file) else _wrapped(raw)
     recipient = next(filter(None, map(_recipient, itip.gather(mail.read(content).parts))), NOBODY)
-    account = replace(ALICES, addresses=(recipient,), policy=Policy(invitations="add"))
+    account = replace(ALICES, addresses=(recipient,), policy=Policy(invitations="add", published="add"))
     desk = Desk({recipient: account})
     first, again = (_delivered(desk, account, recipient, content) for _ in range(2))
     return [

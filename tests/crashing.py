@@ -62,9 +62,9 @@ class CrashingStore(CalDavStore):
         self._session = CrashingSession(20)
         self._session.killer = killer
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         self._killer.at("find")
-        found = super().find(home, uid)
+        found = super().find(home, uid, component)
         self._killer.at("found")
         return found
 

@@ -33,9 +33,9 @@ class Steps(MemoryStore):
         self.step("addresses")
         return super().addresses(home)
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         self.step("find")
-        return super().find(home, uid)
+        return super().find(home, uid, component)
 
     def has_contact(self, home: Home, address: str) -> bool:
         self.step("contact")
@@ -102,11 +102,13 @@ class Desk:
     bounds: Bounds = field(default_factory=Bounds)
     time: datetime = BEGIN
     proof: Proof | None = None
+    components: tuple[str, ...] = ("VEVENT", "VTODO")
+    """What alice's calendar takes."""
 
     def __post_init__(self) -> None:
         self.store = Steps()
         self.ledger = Pages(self.store)
-        self.calendar = self.store.add_collection(USER, "Calendar")
+        self.calendar = self.store.add_collection(USER, "Calendar", components=self.components)
         self.gateway = self.another_node()
 
     def another_node(self) -> Gateway:

@@ -40,7 +40,7 @@ class Stage:
         self._context = dict(case.context)
         self._mail = mail_of(case)
         self.store, self.ledger = MemoryStore(), MemoryLedger()
-        self.collection = self.store.add_collection(USER, "Calendar")
+        self.collection = self.store.add_collection(USER, "Calendar", components=("VEVENT", "VTODO", "VJOURNAL"))
         self.store.add_addresses(USER, *self._addresses("server-addresses"))
         if "contacts" in self._context:
             self.store.add_contacts(USER, *self._addresses("contacts"))

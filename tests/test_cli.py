@@ -608,7 +608,7 @@ def test_pipe_passes_the_mail_through_with_its_outcome_on_top(
     sent = mail(BOB, "PUBLISH", "BEGIN:VEVENT\r\nUID:x\r\nEND:VEVENT")
     forged = b"X-Imipd-Outcome: updated\r\n" + sent
     assert run("pipe", "-c", write(), "--passthrough", "-r", ALICE, stdin=forged) == 0
-    stamp = b'X-Imipd-Outcome: no_action; reason=unsupported-method; uid="x"\r\n'
+    stamp = b'X-Imipd-Outcome: no_action; reason=published-not-added; uid="x"\r\n'
     assert capsysbinary.readouterr().out == stamp + sent
 
 

@@ -105,7 +105,7 @@ def test_the_gate_refuses_without_a_word_to_the_calendar() -> None:
     unknown = mail(BOB, "PUBLISH", event(f"ORGANIZER:mailto:{BOB}"))
     assert [status.code for status in desk.deliver(unknown)] == [250]
     assert desk.store.taken == ["complete"]
-    assert desk.outcomes() == ["no_action: unsupported-method"]
+    assert desk.outcomes() == ["no_action: published-not-added"]
 
 
 def test_the_calendar_server_says_which_other_addresses_are_mine() -> None:

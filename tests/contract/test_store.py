@@ -53,7 +53,7 @@ class Fake:
     home: Home = field(default_factory=lambda: Home("memory:", "alice", "wonderland"))
 
     def add(self, name: str) -> str:
-        return self.store.add_collection("alice", name)
+        return self.store.add_collection("alice", name, components=("VEVENT", "VTODO", "VJOURNAL"))
 
     def put(self, collection: str, name: str, body: bytes) -> None:
         self.store.put(collection, name, body)
@@ -205,6 +205,13 @@ def test_every_copy_is_found(lab: Lab, uid: str) -> None:
     for name in ("One", "Two"):
         lab.put(lab.add(name), "x.ics", event(uid))
     assert len(lab.store.find(lab.home, uid)) == 2
+
+
+def test_a_journal_entry_is_found_on_its_own_behalf(lab: Lab, uid: str) -> None:
+    """Each type costs a query: what speaks of events and tasks does not ask for journal entries (M9)."""
+    href = lab.store.create(lab.home, uid, "VJOURNAL", event(uid, component="VJOURNAL")).href
+    assert [unquote(stored.href) for stored in lab.store.find(lab.home, uid, "VJOURNAL")] == [unquote(href)]
+    assert lab.store.find(lab.home, uid) == ()
 
 
 def test_a_task_is_found(lab: Lab, uid: str) -> None:

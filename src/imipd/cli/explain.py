@@ -148,7 +148,11 @@ def _doors(stored: bytes | None, account: Account, arguments: argparse.Namespace
     """Open the real calendar and ledger, to read; with --stored neither is touched."""
     if stored is not None:
         held = MemoryStore()
-        held.put(held.add_collection(account.home.username, "stored"), "stored.ics", stored)
+        held.put(
+            held.add_collection(account.home.username, "stored", components=("VEVENT", "VTODO", "VJOURNAL")),
+            "stored.ics",
+            stored,
+        )
         yield held, MemoryLedger()
         return
     store = CalDavStore()

@@ -25,7 +25,7 @@ WORDS = {
     "tnef": "the meeting is locked up in a winmail.dat",
     "not-invited": "she is not on the list of those who are invited",
     "flagged-as-spam": "the spam filter flagged it: never processed",
-    "unsupported-method": "understood, and not carried out: the mail itself is in her mailbox",
+    "published-not-added": "published and not meant for her: such events stay out unless she wants them",
     "not-an-attendee": "who answers was never invited",
     "sender-is-not-the-organizer": "only the organizer may change a meeting, and this mail is not from him",
     "sender-is-not-the-attendee": "one answers for oneself, and this mail is from somebody else",

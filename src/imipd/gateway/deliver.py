@@ -33,7 +33,7 @@ from imipd.itip import (
 from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
 from imipd.proof import Proof, UnansweredError
-from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
+from imipd.store import ConflictError, NoCalendarError, NoPlaceError, RefusedError, Store, StoreError, Written
 
 from .acquaintance import is_known, turns_on_it
 from .evidence import Evidence
@@ -177,7 +177,7 @@ class Gateway:
         refused, context = self._gate(message, arrival)
         if refused:
             return replace(blank, decision=refused)
-        found = self._doors.store.find(arrival.account.home, message.uid)
+        found = self._doors.store.find(arrival.account.home, message.uid, message.content.kind)
         try:
             objects = [itip.read(stored.body) for stored in found]
         except MalformedError as error:
@@ -187,9 +187,18 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        decision = with_proof(self._decide(message, chosen, context, arrival), context)
-        decided = restrained(decision, blank.digest, arrival, self._doors.ledger)
+        decided = self._placed(self._decide(message, chosen, context, arrival), message, arrival)
+        decided = restrained(with_proof(decided, context), blank.digest, arrival, self._doors.ledger)
         return replace(blank, decision=decided, stored=held, memory=context.memory)
+
+    def _placed(self, decision: Decision, message: ItipMessage, arrival: Arrival) -> Decision:
+        """A new object that no calendar of the account takes has nowhere to go, today as tomorrow (S1)."""
+        try:
+            if isinstance(decision, Added):
+                self._doors.store.destination(arrival.account.home, message.content.kind)
+        except NoPlaceError as error:
+            return NoAction(Reason.NO_CALENDAR, str(error))
+        return decision
 
     def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
         """What the gate refuses is never looked up; my addresses on the server and the proof are asked for late."""

@@ -6,7 +6,7 @@ Pure: no socket, no file, no clock. `gather` and `read` are where bytes are read
 
 from collections.abc import Sequence
 
-from . import add, authority, cancel, counter, declinecounter, refresh, reply, request
+from . import add, authority, cancel, counter, declinecounter, publish, refresh, reply, request
 from .acquaintance import inviter, shows
 from .decision import Added, Decision, Error, NoAction, Reason, Removed, Updated
 from .gate import gate
@@ -24,6 +24,7 @@ METHODS = {
     "COUNTER": counter.decide,
     "DECLINECOUNTER": declinecounter.decide,
     "REFRESH": refresh.decide,
+    "PUBLISH": publish.decide,
 }
 
 

@@ -13,6 +13,8 @@ from .decision import Error, NoAction, Reason
 from .instance import Party
 from .message import CalendarObject, Context, ItipMessage
 
+_OF_PUBLISHED = ("PUBLISH", "ADD", "CANCEL")
+
 
 def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Context) -> CalendarObject | Error | None:
     """Return the stored object that the message speaks of: the one in which my role fits (A7)."""
@@ -27,7 +29,13 @@ def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Conte
 def _role_fits(stored: CalendarObject, message: ItipMessage, context: Context) -> bool:
     if message.is_of_attendee:
         return stored.organizer is not None and context.is_me(stored.organizer.address)
-    return not _is_my_own(stored, context) and any(context.is_me(party.address) for party in stored.attendees)
+    mine = _is_published(stored, message, context) or any(context.is_me(party.address) for party in stored.attendees)
+    return mine and not _is_my_own(stored, context)
+
+
+def _is_published(stored: CalendarObject, message: ItipMessage, context: Context) -> bool:
+    """Return whether the Organizer may speak of an object that lists nobody (M8)."""
+    return context.policy.published == "add" and not stored.attendees and message.method in _OF_PUBLISHED
 
 
 def _is_my_own(stored: CalendarObject, context: Context) -> bool:
@@ -84,6 +92,10 @@ def _wrong_role(message: ItipMessage, stored: CalendarObject, context: Context) 
         return _wrong_answer(message, stored.organizer, context)
     if _is_my_own(stored, context):
         return NoAction(Reason.OWN_MESSAGE, "the stored ORGANIZER is the recipient")  # A6
+    if message.method == "PUBLISH" and stored.attendees:
+        return Error(Reason.IS_A_MEETING, "the stored object has ATTENDEEs")  # M8
+    if _is_published(stored, message, context):
+        return None
     if not any(context.is_me(party.address) for party in stored.attendees):
         return NoAction(Reason.NOT_INVITED, "the stored object does not list the recipient")  # A7
     return None

@@ -12,6 +12,7 @@ class Reason(StrEnum):
 
     # added
     INVITED = "invited"
+    PUBLISHED = "published"
     # updated
     ATTENDEE_REPLIED = "attendee-replied"
     RESCHEDULED = "rescheduled"
@@ -41,6 +42,7 @@ class Reason(StrEnum):
     UNKNOWN_UID = "unknown-uid"
     UNKNOWN_INSTANCE = "unknown-instance"
     INVITATION_NOT_ADDED = "invitation-not-added"
+    PUBLISHED_NOT_ADDED = "published-not-added"
     NOT_AN_ATTENDEE = "not-an-attendee"
     ALREADY_CANCELLED = "already-cancelled"
     COUNTER_DECLINED = "counter-declined"
@@ -59,6 +61,7 @@ class Reason(StrEnum):
     SENDER_IS_NOT_THE_ATTENDEE = "sender-is-not-the-attendee"
     ORGANIZER_CHANGED = "organizer-changed"
     NOT_A_MEETING = "not-a-meeting"
+    IS_A_MEETING = "is-a-meeting"
     NOT_THE_ORGANIZER = "not-the-organizer"
     COMPONENT_CHANGED = "component-changed"
     AMBIGUOUS_UID = "ambiguous-uid"

@@ -3,7 +3,7 @@
 from . import recurrence
 from .decision import Error, NoAction, Reason
 from .instance import Instance
-from .message import KINDS, PROCESSED, Context, ItipMessage
+from .message import KINDS, OF_JOURNALS, PROCESSED, Context, ItipMessage
 
 _PROOF = ("dkim", "dmarc")
 
@@ -20,6 +20,8 @@ def _unsupported(message: ItipMessage) -> NoAction | None:
         return NoAction(Reason.UNSUPPORTED_COMPONENT, message.content.kind)
     if message.method not in PROCESSED:
         return NoAction(Reason.UNSUPPORTED_METHOD, message.method)
+    if message.content.kind == "VJOURNAL" and message.method not in OF_JOURNALS:
+        return NoAction(Reason.UNSUPPORTED_METHOD, f"{message.method} of a VJOURNAL")
     # RANGE=THISANDFUTURE is understood in a CANCEL alone, and never taken for one instance (R11, Q8, C5).
     if message.method != "CANCEL" and any(item.this_and_future for item in message.content.instances):
         return NoAction(Reason.UNSUPPORTED_RANGE, "RANGE=THISANDFUTURE")
@@ -41,11 +43,13 @@ def _not_for_me(message: ItipMessage, context: Context) -> NoAction | Error | No
         return Error(Reason.MALFORMED, "its components name several ORGANIZERs")  # A3
     if message.is_of_attendee:
         return None
+    if message.method == "PUBLISH" and context.policy.published == "ignore":
+        return NoAction(Reason.PUBLISHED_NOT_ADDED, "policy published = ignore")  # M7
     if message.method == "REQUEST" and not (content.organizer and content.attendees):
         return Error(Reason.MALFORMED, "a REQUEST without ORGANIZER and ATTENDEE")  # Q1
     if any(item.start is None and _needs_start(item, message.method) for item in content.instances):
         return Error(Reason.MALFORMED, f"a {content.kind} without DTSTART")
-    listed = content.attendees
+    listed = () if message.method == "PUBLISH" else content.attendees
     if listed and not any(context.is_me(party.address) for party in listed):
         return NoAction(Reason.NOT_INVITED, "no ATTENDEE has an address of the recipient")  # Q1, C2
     return None
@@ -60,4 +64,4 @@ def _unproven(context: Context) -> Error | None:
 
 def _needs_start(item: Instance, method: str) -> bool:
     """Return whether a component without DTSTART is of no use: a task may have none, what is added has its time."""
-    return method == "ADD" or (method == "REQUEST" and item.kind == "VEVENT")
+    return method == "ADD" or (method in ("REQUEST", "PUBLISH") and item.kind == "VEVENT")

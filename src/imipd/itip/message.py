@@ -18,8 +18,10 @@ from .instance import Instance, Party
 from .lines import Component, Line, MalformedError
 from .zones import Zones
 
-KINDS = ("VEVENT", "VTODO")
-PROCESSED = ("REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "REFRESH")
+KINDS = ("VEVENT", "VTODO", "VJOURNAL")
+OF_JOURNALS = ("PUBLISH", "ADD", "CANCEL")
+"""What may be said of a VJOURNAL (RFC 5546 §3.5)."""
+PROCESSED = ("REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "REFRESH", "PUBLISH")
 OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
 """What an Attendee sends to the Organizer (RFC 5546 §1.4)."""
 OWN = "X-IMIPD-"
@@ -44,7 +46,7 @@ class CalendarObject:
     zones: Zones
     uid: str
     kind: str
-    """VEVENT, VTODO, or the name of a component that is not ours to process."""
+    """VEVENT, VTODO, VJOURNAL, or the name of a component that is not ours to process."""
     instances: tuple[Instance, ...]
 
     @cached_property
@@ -166,7 +168,8 @@ def _unread(calendar: Component) -> CalendarObject:
 def _object(calendar: Component, limits: Limits) -> CalendarObject:
     known = Zones(calendar)
     parts = [part for part in calendar.components if part.name != "VTIMEZONE"]
-    ours = [part for part in parts if part.name in KINDS]
+    # A journal entry beside events is no matter of theirs.
+    ours = [part for part in parts if part.name in KINDS[:2]] or [part for part in parts if part.name in KINDS]
     if not parts:
         raise MalformedError("no component")
     if not ours:

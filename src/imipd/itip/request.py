@@ -24,7 +24,7 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
     """Return what the invitation or the change does to the Attendee's calendar."""
     if stored is None:
         return _invite(message, context)
-    decision = change.decide(message.content, stored, context, _carry_out)
+    decision = change.decide(message.content, stored, context, carry_out)
     # A delegator's REQUEST may come again, but changes nothing (A1).
     refused = authority.not_from_the_organizer(message, stored, context) if isinstance(decision, Updated) else None
     return refused or decision
@@ -38,13 +38,18 @@ def first_half(uid: str) -> str | None:
 
 def _invite(message: ItipMessage, context: Context) -> Decision:
     """Add a new object, where the policy says so (Q2)."""
-    content = message.content
-    gone = [_called_off(item, content, context) for item in ([content.master] if content.master else content.instances)]
-    if all(gone):
-        return NoAction(gone[0] or Reason.STALE, "called off or deleted before")
     unwanted = acquaintance.unwanted(message, context)
-    if unwanted and authority.organizer_of_first_half(content, context) is None:
-        return NoAction(Reason.INVITATION_NOT_ADDED, unwanted)
+    if unwanted and authority.organizer_of_first_half(message.content, context) is None:
+        return _gone(message.content, context) or NoAction(Reason.INVITATION_NOT_ADDED, unwanted)
+    return added(message, context, Reason.INVITED)
+
+
+def added(message: ItipMessage, context: Context, reason: Reason) -> Decision:
+    """Return the new object, unless it was called off before."""
+    content = message.content
+    gone = _gone(content, context)
+    if gone:
+        return gone
     draft = Draft(content, context)
     draft.first = authority.first_brought_by(message, context)
     for item in content.instances:
@@ -53,10 +58,16 @@ def _invite(message: ItipMessage, context: Context) -> Decision:
             del draft.items[label]
             continue
         draft.put(label, merge.invited(item, draft.first, context))
-        draft.applied(item, label, Reason.INVITED)
+        draft.applied(item, label, reason)
     series.bury(draft)
     calendar = zones.complete(_headed(_alone(draft.calendar(), content.kind)), content.zones, change.first_day(content))
-    return Added(Reason.INVITED, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
+    return Added(reason, calendar.to_bytes(), revisions=tuple(draft.findings.revisions))
+
+
+def _gone(content: CalendarObject, context: Context) -> NoAction | None:
+    """Return why nothing of it is left to add (Q2, C1)."""
+    gone = [_called_off(item, content, context) for item in ([content.master] if content.master else content.instances)]
+    return NoAction(gone[0] or Reason.STALE, "called off or deleted before") if all(gone) else None
 
 
 def _called_off(item: Instance, content: CalendarObject, context: Context) -> Reason | None:
@@ -79,7 +90,8 @@ def _headed(calendar: Component) -> Component:
     return calendar.append(written(name, value) for name, value in missing)
 
 
-def _carry_out(content: CalendarObject, draft: Draft) -> None:
+def carry_out(content: CalendarObject, draft: Draft) -> None:
+    """Bring the Organizer's copy into what is stored (Q3, Q4, Q5)."""
     master = content.master
     if master is not None and not draft.is_stale(master, MASTER):
         series.replace(content, master, draft)

@@ -52,8 +52,11 @@ class Store(Protocol):
     def addresses(self, home: Home) -> tuple[str, ...]:
         """Return the ``mailto:`` addresses of calendar-user-address-set (RFC 6638 §2.4.1), comparable."""
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
-        """Return every object with this UID in the collections that the account owns (rules A7, S1)."""
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
+        """Return every object with this UID in the collections that the account owns (rules A7, S1).
+
+        `component` is the type that the message speaks of: a VJOURNAL is looked for on its behalf alone.
+        """
 
     def mentions(self, home: Home, address: str) -> Iterator[bytes]:
         """Return the bodies of objects with this comparable address as ORGANIZER or ATTENDEE, of any line ends.
@@ -97,6 +100,10 @@ class RefusedError(StoreError):
 
 class NoCalendarError(RefusedError):
     """The server knows no calendar for this account that could be looked at or written to."""
+
+
+class NoPlaceError(NoCalendarError):
+    """The account has calendars, and none of them takes objects of this type."""
 
 
 class ConflictError(StoreError):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from . import Home, NoCalendarError, RefusedError, Stored, Written
+from . import Home, NoCalendarError, NoPlaceError, RefusedError, Stored, Written
 from .contacts import Contacts, address_books, has_contact
 from .discovery import Collection, Principal, discover
 from .lookup import look_up, mentions
@@ -49,16 +49,16 @@ class CalDavStore:
         """See `Store.addresses`."""
         return self._account(home).principal.addresses
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         """See `Store.find`."""
         with self._watching(home):
             known = self._known(home)
             account = known or self._discovered(home)
             try:
-                found = look_up(account.wire, account.principal.collections, uid)
+                found = look_up(account.wire, account.principal.collections, uid, component)
             except GoneError:
-                return self._look_again(home, uid)
-            return found if found or not known else self._look_at_new(home, known, uid)
+                return self._look_again(home, uid, component)
+            return found if found or not known else self._look_at_new(home, known, (uid, component))
 
     def mentions(self, home: Home, address: str) -> Iterator[bytes]:
         """See `Store.mentions`."""
@@ -160,20 +160,20 @@ class CalDavStore:
                 self._accounts.pop(home, None)
             raise
 
-    def _look_again(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def _look_again(self, home: Home, uid: str, component: str) -> tuple[Stored, ...]:
         """Look in freshly discovered collections, after something was deleted or moved under our eyes."""
         account = self._discovered(home)
         try:
-            return look_up(account.wire, account.principal.collections, uid)
+            return look_up(account.wire, account.principal.collections, uid, component)
         except GoneError as error:
             raise RefusedError(f"{error}; discovered anew, it is the same") from error
 
-    def _look_at_new(self, home: Home, before: _Account, uid: str) -> tuple[Stored, ...]:
+    def _look_at_new(self, home: Home, before: _Account, asked: tuple[str, str]) -> tuple[Stored, ...]:
         """Look in the collections that came since discovery: an answer to a new calendar's event counts."""
         now = self._discovered(home)
         known = {collection.href for collection in before.principal.collections}
         new = [collection for collection in now.principal.collections if collection.href not in known]
-        return look_up(now.wire, new, uid)
+        return look_up(now.wire, new, *asked)
 
 
 def _put_new(account: _Account, href: str, collection: str, body: bytes) -> Written:
@@ -192,7 +192,7 @@ def _target(home: Home, principal: Principal, component: str) -> Collection:
     for collection in (*configured, *default, *principal.collections):
         if collection.takes(component):
             return collection
-    raise NoCalendarError(f"{home.username} has no calendar that takes a {component}")
+    raise NoPlaceError(f"{home.username} has no calendar that takes a {component}")
 
 
 def _is_named(collection: Collection, wanted: str) -> bool:

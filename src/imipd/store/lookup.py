@@ -17,7 +17,7 @@ from .transport import Wire
 from .verdict import Answer, GoneError, verdict
 
 COMPONENTS = ("VEVENT", "VTODO")
-"""What iTIP messages that we process speak of (rule G10)."""
+"""What nearly all iTIP messages speak of; each type costs a query, so a VJOURNAL is looked for only by its own."""
 PARTIES = ("ORGANIZER", "ATTENDEE")
 MANY = 20
 """More candidates than this, and the server is asked for their contents at once instead of one by one."""
@@ -26,12 +26,12 @@ QUERY_HEADERS = {"Depth": "1", "Content-Type": "application/xml; charset=utf-8"}
 VANISHED = frozenset({404, 410})
 
 
-def look_up(wire: Wire, collections: Iterable[Collection], uid: str) -> tuple[Stored, ...]:
+def look_up(wire: Wire, collections: Iterable[Collection], uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
     """Return the objects with this UID. Raises `GoneError` where something vanished meanwhile."""
     return tuple(
         stored
         for collection in collections
-        for path in _candidates(wire, collection, uid)
+        for path in _candidates(wire, collection, uid, component)
         if uid.strip() in uids((stored := fetch(wire, path, collection.href)).body)
     )
 
@@ -56,13 +56,14 @@ def fetch(wire: Wire, path: str, collection: str) -> Stored:
     return Stored(path, strong(etag), collection, answer.body)
 
 
-def _candidates(wire: Wire, collection: Collection, uid: str) -> list[str]:
+def _candidates(wire: Wire, collection: Collection, uid: str, component: str) -> list[str]:
     """Return the paths of what may have this UID: text-match finds substrings (RFC 4791 §9.7.5)."""
     # Xandikos 0.4.10 compares with the UID as it is escaped in the file, others with its value.
     texts = dict.fromkeys((uid, escaped(uid)))
-    components = [component for component in COMPONENTS if collection.takes(component)]
-    pairs = itertools.product(components, texts)
-    found = [path for component, text in pairs for path in _matches(wire, collection.href, component, text)]
+    types = [name for name in dict.fromkeys((*COMPONENTS, component)) if collection.takes(name)]
+    found = [
+        path for name, text in itertools.product(types, texts) for path in _matches(wire, collection.href, name, text)
+    ]
     return list(dict.fromkeys(found))
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from . import ConflictError, Home, NoCalendarError, RefusedError, Stored, StoreError, Written
+from . import ConflictError, Home, NoCalendarError, NoPlaceError, RefusedError, Stored, StoreError, Written
 from .body import uids
 from .naming import name_of
 
@@ -85,12 +85,13 @@ class MemoryStore:
         self._fail()
         return self._addresses.get(home.username, ())
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         """See `Store.find`."""
         self._fail()
         with self._lock:
             held = [stored for shelf in self._own(home) for stored in shelf.objects.values()]
-        return tuple(stored for stored in held if uid.strip() in uids(stored.body))
+        seen = (stored for stored in held if component == "VJOURNAL" or b"BEGIN:VJOURNAL" not in stored.body)
+        return tuple(stored for stored in seen if uid.strip() in uids(stored.body))
 
     def mentions(self, home: Home, address: str) -> Iterator[bytes]:
         """See `Store.mentions`."""
@@ -171,7 +172,7 @@ class MemoryStore:
         for shelf in (*configured, *own):
             if component in shelf.components:
                 return shelf
-        raise NoCalendarError(f"{home.username} has no calendar that takes a {component}")
+        raise NoPlaceError(f"{home.username} has no calendar that takes a {component}")
 
     def _unchanged(self, home: Home, stored: Stored) -> Shelf:
         """Return the collection of an object that is still the one that was found."""

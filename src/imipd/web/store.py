@@ -38,9 +38,9 @@ class MeasuredStore:
         with self._told("lookup"):
             return self._store.addresses(home)
 
-    def find(self, home: Home, uid: str) -> tuple[Stored, ...]:
+    def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         with self._told("lookup"):
-            return self._store.find(home, uid)
+            return self._store.find(home, uid, component)
 
     def mentions(self, home: Home, address: str) -> Iterator[bytes]:
         with self._told("lookup"):

@@ -439,8 +439,8 @@ def test_whose_write_came_between_is_not_overwritten(room: Room) -> None:
     theirs = meeting("LOCATION:Roof")
     looked = room.store.find
 
-    def find(home: Home, uid: str) -> tuple[Stored, ...]:
-        found = looked(home, uid)
+    def find(home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
+        found = looked(home, uid, component)
         room.store.find = looked  # type: ignore[method-assign]
         room.put(theirs)
         return found

@@ -140,7 +140,7 @@ def _held(doors: Doors, account: Account, entry: Entry) -> Stored | None:
     """Return the object that the entry speaks of, as it is now."""
     # The UID from what was kept: that of the entry may be shortened.
     kept = [itip.read(body) for body in (entry.written, entry.former) if body is not None]
-    found = doors.store.find(account.home, kept[0].uid)
+    found = doors.store.find(account.home, kept[0].uid, "VJOURNAL")  # whatever type it was: these are few
     here = next((stored for stored in found if unquote(stored.href) == _path(entry)), None)
     if here is None and found:
         raise _HinderedError(f"the event is somewhere else now: {found[0].href}")

@@ -33,11 +33,12 @@ from imipd.itip import (
 from imipd.ledger import Ledger, LedgerError
 from imipd.mail import Mail
 from imipd.proof import Proof, UnansweredError
-from imipd.store import ConflictError, NoCalendarError, NoPlaceError, RefusedError, Store, StoreError, Written
+from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
 from .acquaintance import is_known, turns_on_it
 from .evidence import Evidence
 from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
+from .place import placed
 from .restraint import restrained
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
@@ -187,18 +188,10 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        decided = self._placed(self._decide(message, chosen, context, arrival), message, arrival)
+        decision = self._decide(message, chosen, context, arrival)
+        decided = placed(decision, message, arrival.account.home, self._doors.store)
         decided = restrained(with_proof(decided, context), blank.digest, arrival, self._doors.ledger)
         return replace(blank, decision=decided, stored=held, memory=context.memory)
-
-    def _placed(self, decision: Decision, message: ItipMessage, arrival: Arrival) -> Decision:
-        """A new object that no calendar of the account takes has nowhere to go, today as tomorrow (S1)."""
-        try:
-            if isinstance(decision, Added):
-                self._doors.store.destination(arrival.account.home, message.content.kind)
-        except NoPlaceError as error:
-            return NoAction(Reason.NO_CALENDAR, str(error))
-        return decision
 
     def _gate(self, message: ItipMessage, arrival: Arrival) -> tuple[Decision | None, Context]:
         """What the gate refuses is never looked up; my addresses on the server and the proof are asked for late."""

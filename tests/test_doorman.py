@@ -85,10 +85,20 @@ async def test_a_group_of_others_leaves_no_socket(tmp_path: Path, monkeypatch: p
         raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr("imipd.ingress.endpoint.os.chown", refuse)
-    settings = Settings("h", socket_group=grp.getgrgid(os.getegid()).gr_name)
-    with pytest.raises(OSError, match=r"unix:.*/s: imipd's user is no member of the group"):
+    other = next(group for group in grp.getgrall() if group.gr_gid != os.getegid())
+    settings = Settings("h", socket_group=other.gr_name)
+    with pytest.raises(OSError, match=r"unix:.*/s: cannot be given to the group \S+ \(Operation not permitted\)"):
         await lmtp.listener([f"unix:{tmp_path}/s"], bool, deliver, settings).start()
     assert not Path(tmp_path, "s").exists()
+
+
+@in_loop
+async def test_its_own_group_needs_no_permission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service with a system call filter may not call chown at all."""
+    monkeypatch.delattr("imipd.ingress.endpoint.os.chown")
+    settings = Settings("h", socket_group=grp.getgrgid(os.getegid()).gr_name)
+    async with listening(f"unix:{tmp_path}/s", settings):
+        assert stat.S_IMODE(Path(tmp_path, "s").stat().st_mode) == 0o660
 
 
 @in_loop

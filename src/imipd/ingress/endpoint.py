@@ -98,12 +98,14 @@ def _bind(bound: socket.socket, path: Path, settings: Settings) -> None:
     finally:
         os.umask(before)
     try:
-        if group is not None:
+        # A service whose group it is anyway needs no chown, which its system call filter may refuse.
+        if group is not None and path.stat().st_gid != group:
             os.chown(path, -1, group)
         path.chmod(settings.socket_mode)
-    except PermissionError as error:
+    except OSError as error:
         path.unlink()
-        raise OSError(error.errno, f"imipd's user is no member of the group {settings.socket_group}") from error
+        text = f"cannot be given to the group {settings.socket_group} ({error.strerror}). Make it imipd's group"
+        raise OSError(error.errno, text) from error
 
 
 def _group_id(name: str) -> int:

@@ -1,12 +1,14 @@
 """The documents say what is there: every reason is explained, every rule is proven, every link leads somewhere."""
 
 import ast
+import importlib
 import io
 import re
 import shlex
 import tokenize
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from imipd import config, itip, scenario
 from imipd.cli.main import main
 from imipd.itip import Reason
 from imipd.itip.message import PROCESSED
+from imipd.mail import header
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -116,6 +119,34 @@ def test_the_index_names_every_page() -> None:
     index = (DOCS / "README.md").read_text()
     pages = {str(path.relative_to(DOCS)) for path in DOCS.rglob("*.md")} - {"README.md"}
     assert pages <= set(_LINK.findall(index))
+
+
+_FIXED = re.compile(r"^\| .+? \| (\d+) \| `(\S+\.py) (\w+)` \|", re.MULTILINE)
+_NO_LIMITS = {"itip/moment.py LONGEST", "itip/lines.py LONGEST_ROW", "config/units.py LONGEST", "config/checks.py HOPS"}
+"""A century, the width of a line, the greatest duration of a setting, a list of keys."""
+
+
+def test_the_limits_are_those_of_the_code() -> None:
+    """Every constant that is called a limit stands on the page, with its value."""
+    stated = {f"{file} {name}": int(value) for value, file, name in _FIXED.findall((DOCS / "limits.md").read_text())}
+    found: dict[str, object] = {}
+    source = ROOT / "src" / "imipd"
+    for path in source.rglob("*.py"):
+        for name in re.findall(r"^((?:MOST|LONGEST|LARGEST|MAX|HOPS|ATTEMPTS)\w*) = ", path.read_text(), re.MULTILINE):
+            file = path.relative_to(source)
+            module = importlib.import_module("imipd." + ".".join(file.with_suffix("").parts))
+            found[f"{file} {name}"] = getattr(module, name)
+    found["mail/header.py HEAD"] = header.HEAD
+    assert stated == {key: value for key, value in found.items() if key not in _NO_LIMITS}
+
+
+def test_the_limits_that_can_be_set_are_settings() -> None:
+    named = re.findall(r"`(\w+)\.(\w+)`, (\d+)", (DOCS / "limits.md").read_text())
+    assert len(named) > 8
+    for section, key, value in named:
+        default = getattr(getattr(config.Config(), section), key)
+        units = {25 * 2**20: 25, 2**20: 1, timedelta(minutes=5): 5, timedelta(seconds=10): 10, timedelta(hours=24): 24}
+        assert units.get(default, default) == int(value), f"{section}.{key}"
 
 
 def test_the_configuration_of_the_readme_is_one(tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class Limits:
 
 
 LIMITS = Limits()
+MOST_STORED = 100_000
+"""Components, and Attendees of one, of a stored object, which nobody limits but the calendar server."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> 
 
 def read(body: bytes) -> CalendarObject:
     """Return a stored calendar object. Raises MalformedError."""
-    return _object(lines.read(body, max_components=100_000), Limits(attendees=100_000))
+    return _object(lines.read(body, max_components=MOST_STORED), Limits(attendees=MOST_STORED))
 
 
 def with_names(content: CalendarObject, names: Mapping[str, str], first: date) -> CalendarObject:

@@ -20,6 +20,8 @@ from .moment import Moment, in_form_of
 from .pattern import is_readable, pattern
 
 MOST_STEPS = 20_000
+MOST_APART = 1000
+"""The greatest INTERVAL."""
 LONGEST = 500
 _CYCLE = 400
 _PART = re.compile(r"(FREQ|INTERVAL|WKST|BY[A-Z]+)=[A-Z0-9,+-]+")
@@ -77,7 +79,7 @@ def _is_askable(rule: Rule) -> bool:
     return (
         is_readable(dict(rule.parts))
         and times <= 24
-        and 1 <= rule.interval <= 1000
+        and 1 <= rule.interval <= MOST_APART
         and (rule.count is None or 1 <= rule.count <= MOST_STEPS)
     )
 

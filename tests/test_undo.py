@@ -5,19 +5,23 @@ On the fake, on real Radicale and Xandikos, and on both where the server names n
 
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urljoin
 
 import niquests
 import pytest
 
+from calendars import SERVERS
+from calendars import servers as every_server
 from correspondence import ALICE, BEGIN, BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, invited, meeting, reply, request
-from desks import ALICES, Desk, with_policy
-from imipd import itip
+from desks import ALICES, Desk, unfolded, with_policy
+from imipd import itip, scenario
 from imipd.accounts import Account
 from imipd.envelope import Envelope
 from imipd.gateway import Bounds, Doors, Gateway, Hindrance, Undoing, undo, undoing
@@ -25,13 +29,12 @@ from imipd.ledger import Ledger, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.memory import NOTHING
-from imipd.store import Home, Store, Stored, UnreachableError, Written
+from imipd.store import Home, RefusedError, Store, Stored, UnreachableError, Written
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore, Shelf
-from servers import Server, radicale, xandikos
+from servers import Server
 
 NUMBERS = count()
-PROGRAMS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {"radicale": radicale, "xandikos": xandikos}
 SECOND = f"RECURRENCE-ID:{TUESDAYS[1]}"
 MARK, DELETE = with_policy(cancelled="mark"), with_policy(cancelled="delete")
 
@@ -55,6 +58,9 @@ CASES = {
     "called off": Case(MARK, invited(WEEKLY), cancel("SEQUENCE:1"), "updated: cancelled"),
     "deleted": Case(DELETE, invited(WEEKLY), cancel("SEQUENCE:1"), "updated: cancelled"),
 }
+SOGOS = re.compile(rb"SEQUENCE:\d+\r\n|;RSVP=TRUE")
+"""What SOGo 5.8 changes whenever something is written."""
+LOWERED = ("rescheduled", "one called off", "called off")
 
 
 class Nameless(CalDavStore):
@@ -88,6 +94,7 @@ class Room:
     put: Callable[[bytes], None]
     """Write unconditionally, as her own client does."""
     account: Account = ALICES
+    server: str = "memory"
     time: datetime = BEGIN
     doors: Doors = field(init=False)
 
@@ -134,7 +141,8 @@ class Room:
         held = self.held()
         if held is None or body is None:
             return held is None and body is None
-        return itip.same(itip.read(held.body).calendar, itip.read(body).calendar)
+        one, other = (SOGOS.sub(b"", each) if self.server == "sogo" else each for each in (held.body, body))
+        return itip.same(itip.read(one).calendar, itip.read(other).calendar)
 
     def outcomes(self) -> list[str]:
         """Return what the entries say, the newest first; in brackets what was taken back or not finished."""
@@ -168,7 +176,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
 
         def started(kind: str) -> Server:
             if kind not in running:
-                running[kind] = stack.enter_context(PROGRAMS[kind](tmp_path_factory.mktemp(kind)))
+                running[kind] = stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind)))
             return running[kind]
 
         yield started
@@ -180,7 +188,7 @@ def room() -> Room:
     return _in_memory(MemoryStore())
 
 
-@pytest.fixture(params=["memory", "radicale", "xandikos", "radicale, nameless", "xandikos, nameless"])
+@pytest.fixture(params=[*every_server(fake=True), "radicale, nameless", "xandikos, nameless"])
 def any_room(request: pytest.FixtureRequest, servers: Callable[[str], Server], tmp_path: Path) -> Iterator[Room]:
     """A room on the fakes, and on each server with a ledger in SQLite."""
     kind, _, nameless = request.param.partition(", ")
@@ -188,24 +196,23 @@ def any_room(request: pytest.FixtureRequest, servers: Callable[[str], Server], t
         yield _in_memory(MemoryStore())
         return
     server = servers(kind)
-    calendar = f"{server.url.rstrip('/')}{server.home.format(user='alice')}undo{next(NUMBERS)}/"
-    login = ("alice", server.users["alice"] or "none")
-
-    def ask(method: str, url: str, body: bytes = b"") -> None:
-        headers = {"Content-Type": "text/calendar"} if body else {}
-        answer = niquests.request(method, url, data=body, auth=login, headers=headers, timeout=10)
-        assert answer.status_code in (200, 201, 204), answer.text
-
-    ask("MKCALENDAR", calendar)
+    home = Home(server.url, "alice", server.users["alice"] or "none")
+    ask = partial(niquests.request, auth=(home.username, home.password), timeout=10)
+    if kind == "radicale":
+        ask("MKCALENDAR", f"{server.url}alice/work/")
     with (
         closing(open_ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger,
         closing(Nameless() if nameless else CalDavStore()) as store,
     ):
-        home = Home(server.url, *login)
-        for left in store.find(home, UID):  # Xandikos keeps new events in a calendar of its own choice
+        for left in store.find(home, UID):
             store.remove(home, left)
-        yield Room(store, ledger, home, lambda body: ask("PUT", f"{calendar}of-her-own.ics", body))
-    ask("DELETE", calendar)
+        place = urljoin(server.url, f"{store.destination(home, 'VEVENT')}of-her-own.ics")
+
+        def put(body: bytes) -> None:
+            answer = ask("PUT", place, data=body, headers={"Content-Type": "text/calendar"})
+            assert answer.status_code in (201, 204), answer.text
+
+        yield Room(store, ledger, home, put, server=kind)
 
 
 def _in_memory(store: MemoryStore) -> Room:
@@ -217,10 +224,10 @@ def _in_memory(store: MemoryStore) -> Room:
     return Room(store, MemoryLedger(), ALICES.home, put)
 
 
-@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_what_was_done_is_taken_back(any_room: Room, case: Case) -> None:
+@pytest.mark.parametrize("name", CASES)
+def test_what_was_done_is_taken_back(any_room: Room, name: str) -> None:
     """And stays so when its mail comes again, until the undo is taken back in turn."""
-    room = any_room
+    room, case = any_room, CASES[name]
     before = room.begin(case)
     changed, remembered = room.held(), room.ledger.recall("alice", UID)
     assert room.outcomes() == [case.outcome]
@@ -230,6 +237,12 @@ def test_what_was_done_is_taken_back(any_room: Room, case: Case) -> None:
     assert (room.held(), room.outcomes()) == (changed, [case.outcome])
 
     done = room.undo(1)
+    if room.server == "sogo" and name in LOWERED:  # it takes no SEQUENCE below the one that it holds
+        assert isinstance(done, Hindrance)
+        assert "the calendar server refuses it: PUT" in done.why
+        assert room.held() == changed
+        assert room.outcomes() == ["error: calendar-refused", case.outcome]
+        return
     assert isinstance(done, Undoing)
     assert done.number == room.numbers()[1]
     assert room.says(before)
@@ -263,9 +276,7 @@ def test_what_somebody_has_changed_since_is_left_alone(any_room: Room, case: Cas
         assert found.why == "somebody has written the object anew since"
     else:
         assert found.why == "somebody has changed the object since"
-        assert found.left
-        assert found.found
-        assert found.found.replace(b"X-NOTE:Bring soup\r\n", b"") == found.left
+        assert "+X-NOTE:Bring soup" in scenario.changes(found.left, found.found)
     assert any_room.refused(1) == found.why
 
 
@@ -279,6 +290,8 @@ def test_the_later_change_is_to_be_taken_back_first(any_room: Room) -> None:
     """Then the earlier one; what remains is what was there at first, and what was remembered of it."""
     room = any_room
     room.put(meeting())
+    before = room.held()
+    assert before
     for mail in (reply(BOB, "TENTATIVE"), reply(BOB, "DECLINED", minute=2), reply(CAROL, "ACCEPTED", minute=3)):
         room.deliver(mail)
     assert room.refused(1) == "entries 3, 2 changed it later. Undo them first, in this order"
@@ -294,9 +307,9 @@ def test_the_later_change_is_to_be_taken_back_first(any_room: Room) -> None:
     assert (tentative.party, tentative.dtstamp) == (BOB, BEGIN + timedelta(minutes=1))
     held = room.held()
     assert held
-    assert b"PARTSTAT=TENTATIVE" in held.body
+    assert b"PARTSTAT=TENTATIVE" in unfolded(held.body)
     assert isinstance(room.undo(1), Undoing)
-    assert room.says(meeting())
+    assert room.says(before.body)
     assert room.ledger.recall("alice", UID) == NOTHING
 
 
@@ -505,6 +518,24 @@ def test_a_mail_that_comes_again_while_its_undo_is_interrupted_changes_nothing()
     assert isinstance(undo(_doors(desk), 1), Undoing)
     assert desk.outcomes() == ["updated: undone", "added: invited"]
     assert desk.ledger.recall("alice", UID) == NOTHING
+
+
+def test_what_the_server_refuses_is_told_and_takes_nothing_back() -> None:
+    """SOGo takes no SEQUENCE below the one that it holds."""
+    desk = Desk()
+    desk.keep(meeting())
+    desk.deliver(reply(BOB, "ACCEPTED"))
+    remembered = desk.ledger.recall("alice", UID)
+    desk.store.instead["write"] = [RefusedError("409")]
+    found = undo(_doors(desk), 1)
+    assert isinstance(found, Hindrance)
+    assert found.why == "the calendar server refuses it: 409"
+    assert desk.outcomes() == ["error: calendar-refused", "updated: attendee-replied"]
+    assert desk.told()[0].entry.detail == "undo of entry 1, updated: attendee-replied; 409"
+    assert desk.ledger.recall("alice", UID) == remembered
+    assert not desk.ledger.is_undone(desk.told()[1].entry.digest, "alice")
+    desk.later(minutes=5)
+    assert isinstance(undo(_doors(desk), 1), Undoing)
 
 
 def test_an_undo_that_was_interrupted_says_what_finishes_it() -> None:

@@ -269,6 +269,7 @@ SAID += b"END:VALARM\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
         (b"X-B:1\r\nX-B:1\r\n", b"X-B:1\r\n", False),
         (b"X-B:1\r\nX-B:1\r\n", b"X-B:1\r\nX-B:2\r\n", False),
         (b"P=1", b"P=2", False),
+        (b";P=1;Q=2:", b";P=1;SCHEDULE-STATUS=3.7;Q=2:", True),
         (b"ACTION:DISPLAY", b"ACTION:AUDIO", False),
         (b"BEGIN:VALARM\r\nACTION:DISPLAY\r\nEND:VALARM\r\n", b"", False),
         (b"VALARM", b"X-ALARM", False),

@@ -10,10 +10,10 @@ from urllib.parse import unquote
 
 from imipd import itip
 from imipd.accounts import Account
-from imipd.itip import MalformedError, Reason, Updated
+from imipd.itip import Error, MalformedError, Reason, Updated
 from imipd.ledger import WRITTEN, Entry, Query, Recorded
-from imipd.memory import Memory
-from imipd.store import ConflictError, Stored, Written
+from imipd.memory import NOTHING, Memory
+from imipd.store import ConflictError, RefusedError, Stored, Written
 
 from .deliver import ATTEMPTS, Doors
 
@@ -66,6 +66,9 @@ def undo(doors: Doors, number: int) -> Undoing | Hindrance:
             return _carried_out(doors, found)
         except ConflictError:
             continue  # somebody else wrote: look again, and say so
+        except RefusedError as error:
+            doors.ledger.complete(_refused(found, error))
+            return Hindrance(f"the calendar server refuses it: {error}")
     return Hindrance("somebody else is changing the object at this moment. Try again")
 
 
@@ -94,7 +97,9 @@ def _looked_at(doors: Doors, recorded: Recorded) -> Undoing:
     intended = doors.ledger.find(begun.entry.digest, begun.entry.recipient) if begun else None
     if intended and _is(held, intended.entry.written, ""):
         return Undoing(recorded, intended.entry, account, held, done=True)
-    _check_unchanged(held, entry)
+    last = next((each.entry for each in later if each.completed and each.entry.outcome in WRITTEN), entry)
+    # What came later was taken back, so what that left counts: SOGo raises the SEQUENCE of what it is given back.
+    _check_unchanged(held, replace(entry, etag=last.etag))
     undone = _undone(recorded, held)
     digest = intended.entry.digest if intended else f"undo {recorded.number} {doors.now().isoformat()}"
     return Undoing(recorded, replace(undone, digest=digest, time=doors.now()), account, held)
@@ -198,6 +203,22 @@ def _carried_out(doors: Doors, plan: Undoing) -> Undoing:
     ledger.complete(entry)
     recorded = ledger.find(entry.digest, entry.recipient)
     return replace(plan, entry=entry, number=recorded.number if recorded else None)
+
+
+def _refused(plan: Undoing, error: RefusedError) -> Entry:
+    """Return what the ledger shall say of an undo that the server will not have: nothing is taken back."""
+    return replace(
+        plan.entry,
+        outcome=Error.outcome,
+        reason=Reason.CALENDAR_REFUSED,
+        detail=f"undo of {plan.entry.detail}; {error}",
+        revisions=(),
+        tombstones=(),
+        displaced=NOTHING,
+        former=None,
+        written=None,
+        undoes=None,
+    )
 
 
 def _write(doors: Doors, plan: Undoing) -> Written:

@@ -34,13 +34,22 @@ def settled(old: Component, new: Component) -> Component:
 
 
 def same(one: Component, other: Component) -> bool:
-    """Return whether two calendars say the same: bytes, foldings, needless escapes and the order of lines apart."""
+    """Return whether two calendars say the same, whatever a server does to them when it stores them.
+
+    Bytes, foldings, needless escapes and the order of lines do not count, nor does what only servers write.
+    """
     return _said(one) == _said(other)
 
 
 def _said(part: Component) -> tuple[object, ...]:
-    lines, inner = Counter(line.key for line in part.lines), Counter(map(_said, part.components))
+    lines, inner = Counter(map(_by_people, part.lines)), Counter(map(_said, part.components))
     return part.name, frozenset(lines.items()), frozenset(inner.items())
+
+
+def _by_people(line: Line) -> tuple[object, ...]:
+    """Return what makes a line, without SCHEDULE-STATUS: clients must not write it (RFC 6638 §7.3), DAViCal does."""
+    name, parameters, value = line.key
+    return name, frozenset(each for each in parameters if each[0] != "SCHEDULE-STATUS"), value
 
 
 def says_the_same(old: Component, new: Component) -> bool:

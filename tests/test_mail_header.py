@@ -194,3 +194,23 @@ def test_flagged_by_the_operators_header() -> None:
     assert read(raw, spam_headers=["X-Other", "X-Bogosity"]).flagged == "X-Bogosity"
     assert read(raw, spam_headers=["X-.*: Spam", "X-Ünknown: x"]).flagged == ""
     assert read(b"X-Spam: yes\r\n\r\nplain").flagged == "X-Spam: Yes"
+
+
+def test_results_stand_together_between_two_hops() -> None:
+    """G11: in their order, unfolded, in any case; an empty hop is none."""
+    found = header(
+        "Authentication-Results: a;\r\n\tdkim=pass",
+        "AUTHENTICATION-RESULTS: b; none",
+        "X-Authentication-Results: x; none",
+        "Received: by mx.example.org",
+        "received: by mx.example.org",
+        "Authentication-Results: c; none",
+    )
+    assert found.results == (("a;\tdkim=pass", "b; none"), ("c; none",))
+    assert header("From: bob@example.net").results == ()
+
+
+def test_results_that_are_too_long_show_it() -> None:
+    (((value,)),) = header("Authentication-Results: a; " + "x" * 9000).results
+    assert len(value) == 2**13 + 1
+    assert value.endswith("\0")

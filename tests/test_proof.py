@@ -39,6 +39,18 @@ class TestSignature:
             True, "dkim=pass for example.net, verified here"
         )
 
+    @pytest.mark.parametrize("canonical", ["relaxed/relaxed", "simple/simple"])
+    @pytest.mark.parametrize("ends", [b"", b"\r\n", b"\r\n\r\n", b" \r\n", b"\r\r\n", b"x\r\n \t\r\n"])
+    def test_a_body_with_odd_ends(self, dns: Dns, canonical: str, ends: bytes) -> None:
+        """What is trimmed before the library sees it is the same to it."""
+        whole = cancel().replace(b"END:VEVENT", b"END:VEVENT \t").removesuffix(b"\r\n") + ends
+        assert judged(signed(whole, canonical=canonical), dns).proven
+
+    def test_a_mail_without_a_body(self, dns: Dns) -> None:
+        for body in (b"", b"\r\n", b"\r\n\r\n"):
+            mail = signed(cancel().split(b"\r\n\r\n")[0] + b"\r\n\r\n" + body)
+            assert Verifier("", dns).of("dkim", Claim(BOB, (), mail, BEGIN)).proven
+
     def test_one_of_a_host_below(self, dns: Dns) -> None:
         assert judged(signed(cancel(), "mail.example.net"), dns).proven
 

@@ -16,9 +16,7 @@ from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_as_it_is, open_ledger
-from imipd.proof.alignment import domain_of
-from imipd.proof.resolver import DnsResolver
-from imipd.proof.verifier import Verifier
+from imipd.proof import Proof
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
 
@@ -90,7 +88,7 @@ def ledger_as_it_is(config: Config) -> Ledger:
 
 def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:
     """Return the house over doors that are open already."""
-    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided, verifier(config)), bounds(config))
+    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided, _proof(config)), bounds(config))
     return House(config, directory, store, ledger, gateway, _passing_on(config.forward, gateway, directory))
 
 
@@ -106,16 +104,18 @@ def next_hop(forward: Forward) -> NextHop:
     return hop.lmtp(forward.lmtp, hostname) if forward.lmtp else hop.smtp(forward.smtp or "", hostname)
 
 
-def verifier(config: Config, *, offline: bool = False) -> Verifier:
-    """Return what proves a sender; offline it asks no resolver, and so verifies nothing."""
-    ask = resolver(config) if config.proof.verify and not offline else None
-    sealers = frozenset(domain_of(name) for name in config.proof.trusted_sealers)
-    return Verifier(config.policy.authserv_id or "", ask, sealers)
+def _proof(config: Config) -> Proof | None:
+    """Return what proves a sender, None where no policy asks for that: a pipe shall not load it for nothing."""
+    if not asks_for_proof(config):
+        return None
+    from . import proving  # noqa: PLC0415
+
+    return proving.verifier(config)
 
 
-def resolver(config: Config) -> DnsResolver:
-    """Return the resolver that the configuration names, or the system's."""
-    return DnsResolver(config.proof.resolver, config.proof.timeout.total_seconds())
+def asks_for_proof(config: Config) -> bool:
+    """Whether the policy of anybody wants senders to be proven."""
+    return any(config.policy_of(place).sender in ("dkim", "dmarc") for place in config.places)
 
 
 def bounds(config: Config) -> Bounds:

@@ -18,7 +18,7 @@ from imipd.ledger.sql import open_as_it_is
 from imipd.store import StoreError
 from imipd.store.caldav import CalDavStore
 
-from . import assembly, listening
+from . import assembly, listening, proving
 
 PROBE = "imipd-check-no-such-event"
 UNIX = "unix:"
@@ -46,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _tried(settings: Config) -> Iterator[Found]:
     yield "ledger", _ledger(settings)
     yield from _calendars(settings)
+    if assembly.asks_for_proof(settings) and settings.proof.verify:
+        yield "resolver", proving.silence(settings)
     for name, section in settings.listening.items():
         if section.tls_certificate:
             yield f"certificate of [{name}]", _certificate(settings, name)

@@ -28,7 +28,7 @@ from imipd.store import Home, Store, StoreError
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore
 
-from . import assembly
+from . import assembly, proving
 
 
 class UsageError(Exception):
@@ -92,7 +92,7 @@ def _case(arguments: argparse.Namespace, content: bytes) -> Case:
 def _verifier(settings: Config | None, arguments: argparse.Namespace) -> Verifier:
     """With --stored, which asks no server, nothing is verified: only the mail's Authentication-Results tell."""
     offline = arguments.stored is not None
-    found = assembly.verifier(settings, offline=offline) if settings else Verifier()
+    found = proving.verifier(settings, offline=offline) if settings else Verifier()
     return replace(found, authserv_id=arguments.authserv_id or found.authserv_id)
 
 

@@ -14,7 +14,12 @@ from imipd.address import comparable, domain
 def domain_of(address: str) -> str:
     """Return the domain of an address, or of a bare domain, as A-labels; two are the same where these are equal."""
     bare = address.strip().strip(".")
-    return ".".join(_a_label(label) for label in domain(comparable(bare if "@" in bare else f"@{bare}")).split("."))
+    return in_ascii(domain(comparable(bare if "@" in bare else f"@{bare}")))
+
+
+def in_ascii(name: str) -> str:
+    """Return a domain as A-labels."""
+    return ".".join(_a_label(label) for label in name.lower().split("."))
 
 
 def is_aligned(signer: str, author: str, *, strict: bool = False) -> bool:

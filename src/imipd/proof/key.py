@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 
 from . import Ask
+from .alignment import in_ascii
 from .letter import RefusedError, Tags, tags, text
 
 LONGEST = 2**10
 """Bytes of a record: room for 4096 bits (RFC 8301 §3.2); a longer number costs the verifier what a stranger likes."""
 
 
-def key_of(domain: str, said: Mapping[bytes, bytes], ask: Ask) -> bytes:
-    """Return the record of the key that a signature of `domain` names.
+def key_of(said: Mapping[bytes, bytes], ask: Ask) -> bytes:
+    """Return the record of the key that a signature names.
 
     Raises RefusedError where there is none that may be used, UnansweredError where nobody answers.
     """
-    selector = text(said.get(b"s", b""))
+    selector, domain = text(said.get(b"s", b"")), in_ascii(text(said[b"d"]))
     records = [
         (record, found) for record in key_records(f"{selector}._domainkey.{domain}", ask) if (found := tags(record))
     ]

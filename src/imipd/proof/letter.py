@@ -35,7 +35,8 @@ class Letter:
     """As they stand, names and values."""
     body: bytes
     relaxed: bytes
-    """The body with each run of blanks as one: to relaxed canonicalization the same (RFC 6376 §3.4.4)."""
+    """The body with each run of blanks as one, and none at the end of a line: to relaxed canonicalization the same
+    (RFC 6376 §3.4.4)."""
 
     def all(self, name: bytes) -> list[bytes]:
         """Return the values of the fields of this name (lower case), the topmost first."""
@@ -58,8 +59,16 @@ def opened(content: bytes) -> Letter:
         raise RefusedError("the header cannot be read") from error
     if len(fields) > FIELDS:
         raise RefusedError(f"a header of more than {FIELDS} fields")
-    body = re.sub(rb"\r?\n", b"\r\n", content[end.end() :])
-    return Letter([(name, value) for name, value in fields], body, _BLANKS.sub(b" ", body))
+    body = content[end.end() :].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    relaxed = _BLANKS.sub(b" ", body).replace(b" \r\n", b"\r\n")
+    return Letter([(name, value) for name, value in fields], _trimmed(body), _trimmed(relaxed))
+
+
+def _trimmed(body: bytes) -> bytes:
+    """Return the body with one line end at its end, as both canonicalizations have it (RFC 6376 §3.4.3)."""
+    text = body.rstrip(b"\r\n")
+    ends = body[len(text) :]
+    return text + b"\r\n" if ends == b"\r\n" * (len(ends) // 2) and ends else body
 
 
 def tags(value: bytes) -> Tags | None:

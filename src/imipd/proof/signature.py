@@ -47,7 +47,7 @@ def verify(signature: Signature, letter: Letter, ask: Ask, now: datetime) -> Non
         raise RefusedError(f"signed with {text(said.get(b'a', b'nothing'))}")
     if b"x" in said and not _is_ahead(said[b"x"], now):
         raise RefusedError("expired")
-    key = key_of(signature.domain, said, ask)
+    key = key_of(said, ask)
     relaxed = said.get(b"c", b"").endswith(b"/relaxed")
     if not _is_valid(letter.given_to(dkim.DKIM(), relaxed=relaxed), signature.number, key):
         raise RefusedError("does not verify")

@@ -3,8 +3,11 @@
 import json
 import os
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -14,8 +17,10 @@ from certificates import certified
 from correspondence import ALICE, BOB, reply
 from daemons import CONFIG, PATIENCE, Daemon, free_place, serving
 from faults import Liar, liar
-from imipd.cli import logs
+from imipd import config
+from imipd.cli import listening, logs
 from imipd.cli.main import main
+from imipd.ingress import Settings
 from test_cli_serve import _configure, _says, _until
 
 NAME = "imipd.example.org"
@@ -97,8 +102,8 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
     """Run a command in this process; return its exit code and what it said."""
     monkeypatch.setattr(logs, "begin", lambda _config: None)  # it would outlive the test
 
-    def ran(command: str, config: Path) -> tuple[int, str]:
-        code = main([command, "-c", str(config)])
+    def ran(command: str, file: Path) -> tuple[int, str]:
+        code = main([command, "-c", str(file)])
         return code, "".join(capfd.readouterr())
 
     return ran
@@ -108,12 +113,12 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> R
 def test_a_certificate_that_cannot_be_used_is_named_by_serve_and_by_check(
     tmp_path: Path, calendars: Liar, smtp: str, run: Run, change: Callable[[Path], object], text: str
 ) -> None:
-    config = _config(tmp_path, calendars, smtp)
+    file = _config(tmp_path, calendars, smtp)
     change(tmp_path / "tls")
-    code, told = run("serve", config)
+    code, told = run("serve", file)
     assert code == os.EX_CONFIG
     assert text.format(tls=tmp_path / "tls") in told
-    code, told = run("check", config)
+    code, told = run("check", file)
     assert code == 1
     assert f"FAIL  certificate of [smtp]: {text.partition(': ')[2].format(tls=tmp_path / 'tls')}" in told
 
@@ -124,17 +129,42 @@ def test_check_says_that_a_certificate_is_in_order(tmp_path: Path, calendars: Li
 
 def test_check_and_serve_name_a_group_that_is_not_there(tmp_path: Path, calendars: Liar, run: Run) -> None:
     place = f"unix:{tmp_path}/smtp.sock"
-    config = _config(tmp_path, calendars, f'[smtp]\nlisten = "{place}"\nsocket_group = "no-such-group"\n')
-    assert f"FAIL  listen {place}: no group no-such-group on this machine" in run("check", config)[1]
-    code, told = run("serve", config)
+    file = _config(tmp_path, calendars, f'[smtp]\nlisten = "{place}"\nsocket_group = "no-such-group"\n')
+    assert f"FAIL  listen {place}: no group no-such-group on this machine" in run("check", file)[1]
+    code, told = run("serve", file)
     assert code == os.EX_TEMPFAIL
     assert "no group no-such-group on this machine" in told
 
 
+def test_every_setting_reaches_its_listener(tmp_path: Path, calendars: Liar, smtp: str) -> None:
+    """What [serve] and [limits] say holds for both; the rest is each listener's own."""
+    own = 'allow_from = "10.0.0.0/8"\nsocket_mode = "0600"\nsocket_group = "postfix"\n'
+    both = '[serve]\nconnections = 7\nidle = "8s"\nrecipients = 9\n[limits]\nmail = 10\n'
+    settings = config.load(_config(tmp_path, calendars, smtp + own + both), {})
+    certificates = listening.Certificates(settings)
+    expected = Settings(
+        socket.getfqdn(),
+        size=10,
+        recipients=9,
+        connections=7,
+        idle=8.0,
+        allow_from=(ip_network("10.0.0.0/8"),),
+        socket_mode=0o600,
+        socket_group="postfix",
+        require_tls=True,
+    )
+    found = listening._settings(settings, "smtp", certificates)
+    assert found.certificate is not None
+    assert found.certificate() is certificates["smtp"]
+    assert replace(found, certificate=None) == expected
+    bare = replace(expected, allow_from=(), socket_mode=0o660, socket_group=None, require_tls=False)
+    assert listening._settings(settings, "lmtp", certificates) == bare
+
+
 def _config(folder: Path, calendars: Liar, more: str) -> Path:
-    config = folder / "imipd.toml"
-    config.write_text(CONFIG.format(listen=json.dumps([free_place()]), folder=folder, url=calendars.url) + more)
-    return config
+    file = folder / "imipd.toml"
+    file.write_text(CONFIG.format(listen=json.dumps([free_place()]), folder=folder, url=calendars.url) + more)
+    return file
 
 
 def _encrypt(key: Path) -> None:

@@ -25,7 +25,7 @@ sasl_mech_list: PLAIN
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: {folder}/passwords
-httpmodules: caldav
+httpmodules: caldav carddav
 smtp_backend: host
 smtp_host: {smtp}
 """

@@ -9,7 +9,7 @@ import pytest
 
 from correspondence import ALICE, BOB, calendar, cancel, event, invited, mail, reply, request
 from desks import USER, Desk, with_policy
-from faults import HOME, PRINCIPAL, Answered, Liar, Reset, Says, href, liar, multistatus, response
+from faults import CALENDAR, HOME, PRINCIPAL, Answered, Liar, Reset, Says, href, liar, multistatus, response
 from imipd.cli.main import main
 from imipd.config import load, warnings
 from imipd.envelope import TRY_AGAIN
@@ -210,6 +210,19 @@ def test_a_contact_that_a_server_adds_on_its_own_does_not_count(server: Liar) ->
     """What it found is looked at again."""
     server.answers["REPORT", BOOK] = multistatus(contact("EMAIL:carol@example.com", "NOTE:bob@example.net"))
     assert not knows(server)
+
+
+def test_an_event_that_a_server_adds_on_its_own_is_left_out(server: Liar) -> None:
+    """SOGo 5.8 finds every event whatever is asked for; only those that name the address count as looked at."""
+    shown = (f"ATTENDEE:mailto:{name}" for name in ("carol@example.com", "Bob@Exam\r\n ple.net"))
+    bodies = (calendar(None, event(line)).decode() for line in shown)
+    server.answers["REPORT", CALENDAR] = multistatus(
+        *(response(f"{CALENDAR}{n}.ics", f"<C:calendar-data>{body}</C:calendar-data>") for n, body in enumerate(bodies))
+    )
+    with closing(CalDavStore()) as store:
+        found = list(store.mentions(Home(server.url, "alice", "secret", timeout=2), BOB))
+    assert found
+    assert all(b"ple.net" in body for body in found)
 
 
 CONFIG = """

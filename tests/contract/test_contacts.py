@@ -1,7 +1,7 @@
-"""Who is known: contacts and events are found alike by the fake and in real Radicale and Xandikos (Q2)."""
+"""Who is known: contacts and events are found alike by the fake and by every real server (Q2)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,19 +10,25 @@ from typing import Protocol
 import niquests
 import pytest
 
+from calendars import SERVERS, servers
 from imipd.store import Home, Store
 from imipd.store.body import addresses
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore
-from servers import Server, radicale, xandikos
+from servers import Server, radicale
 
-KINDS: dict[str, Callable[[Path], AbstractContextManager[Server]]] = {"radicale": radicale, "xandikos": xandikos}
 NUMBERS = count()
 BOOK = (
     b'<D:mkcol xmlns:D="DAV:" xmlns:CR="urn:ietf:params:xml:ns:carddav"><D:set><D:prop><D:resourcetype>'
     b"<D:collection/><CR:addressbook/></D:resourcetype></D:prop></D:set></D:mkcol>"
 )
-HOMES = {"radicale": "/{user}/", "xandikos": "/{user}/contacts/"}
+HOMES = {
+    "radicale": "/{user}/",
+    "xandikos": "/{user}/contacts/",
+    "cyrus": "/dav/addressbooks/user/{user}/",
+    "davical": "/caldav.php/{user}/",
+    "sogo": "/SOGo/dav/{user}/Contacts/",
+}
 
 
 class Lab(Protocol):
@@ -86,7 +92,7 @@ class Real:
     def ask(self, method: str, href: str, body: bytes = b"", content_type: str = "", user: str = "alice") -> None:
         answer = niquests.request(
             method,
-            self.server.url.rstrip("/") + href,
+            self.server.origin + href,
             data=body or None,
             headers={"Content-Type": content_type} if content_type else {},
             auth=(user, self.server.users.get(user, "")),
@@ -109,31 +115,37 @@ def card(*lines: str) -> bytes:
 def event(*lines: str) -> bytes:
     """Return an event with these further lines."""
     head = "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//imipd//tests//EN", "BEGIN:VEVENT", f"UID:{next(NUMBERS)}"
-    times = "DTSTAMP:20270104T080000Z", "DTSTART:20270112T090000Z"
+    times = "DTSTAMP:20270104T080000Z", "DTSTART:20270112T090000Z", "DURATION:PT1H"
     return "".join(f"{line}\r\n" for line in (*head, *times, *lines, "END:VEVENT", "END:VCALENDAR")).encode()
 
 
 @pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
-    """Both servers."""
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
+    """The servers, started when first needed."""
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(run(tmp_path_factory.mktemp(kind))) for kind, run in KINDS.items()}
+
+        class Started(dict[str, Server]):
+            def __missing__(self, kind: str) -> Server:
+                self[kind] = stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind)))
+                return self[kind]
+
+        yield Started()
 
 
-@pytest.fixture(params=["memory", *KINDS])
-def lab(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[Lab]:
+@pytest.fixture(params=servers(fake=True))
+def lab(request: pytest.FixtureRequest, running: dict[str, Server]) -> Iterator[Lab]:
     """An account with one calendar; what a test makes in it goes with the test."""
     if request.param == "memory":
         yield Fake()
         return
-    with closing(Real(request.param, servers[request.param])) as real:
+    with closing(Real(request.param, running[request.param])) as real:
         yield real
 
 
-@pytest.fixture(params=list(KINDS))
-def real(request: pytest.FixtureRequest, servers: dict[str, Server]) -> Iterator[Real]:
+@pytest.fixture(params=servers())
+def real(request: pytest.FixtureRequest, running: dict[str, Server]) -> Iterator[Real]:
     """The same on real servers alone."""
-    with closing(Real(request.param, servers[request.param])) as real:
+    with closing(Real(request.param, running[request.param])) as real:
         yield real
 
 
@@ -148,7 +160,7 @@ def test_an_address_book_is_found(lab: Lab) -> None:
     before = set(lab.store.address_books(lab.home))
     lab.keep_card("EMAIL:bob@example.net")
     (book,) = set(lab.store.address_books(lab.home)) - before
-    assert book.startswith("/alice/")
+    assert "/alice/" in book
     assert book.endswith("/")
 
 
@@ -157,16 +169,22 @@ def test_an_address_book_is_found(lab: Lab) -> None:
     [
         ("EMAIL:bob@example.net",),
         ("EMAIL;TYPE=INTERNET,WORK:Bob@Example.NET",),
-        ("item1.EMAIL;TYPE=pref:bob@example.net", "item1.X-ABLabel:Work"),
         ("EMAIL:carol@example.com", "EMAIL;TYPE=HOME:bob@example.net"),
         ("EMAIL;TYPE=INTERNET;TYPE=HOME;X-NOTE=a-rather-long-one-that-is-not-on-one-line:bob", " @example.net"),
         ('EMAIL;X-NOTE="a:b":bob@example.net',),
     ],
-    ids=["plain", "in capitals", "in a group", "second of two", "folded", "behind a quoted colon"],
+    ids=["plain", "in capitals", "second of two", "folded", "behind a quoted colon"],
 )
 def test_a_contact_is_known_by_each_of_his_addresses(lab: Lab, lines: tuple[str, ...]) -> None:
     lab.keep_card(*lines)
     assert lab.store.has_contact(lab.home, "bob@example.net")
+
+
+def test_an_address_in_a_group_is_found(lab: Lab) -> None:
+    """Apple's Contacts writes it so; Cyrus 3.6 alone does not look there (RFC 6352 §10.5.1)."""
+    lab.keep_card("item1.EMAIL;TYPE=pref:bob@example.net", "item1.X-ABLabel:Work")
+    is_blind = isinstance(lab, Real) and lab.kind == "cyrus"
+    assert lab.store.has_contact(lab.home, "bob@example.net") is not is_blind
 
 
 @pytest.mark.parametrize(

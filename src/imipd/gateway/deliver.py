@@ -35,7 +35,7 @@ from imipd.mail import Mail
 from imipd.proof import Proof, UnansweredError
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
-from .acquaintance import is_known, turns_on_it
+from .acquaintance import People, decide
 from .evidence import Evidence
 from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
 from .place import placed
@@ -188,8 +188,8 @@ class Gateway:
             return replace(blank, decision=chosen)
         context = self._remembering(message, chosen, context, arrival)
         held = next((stored for stored, read in zip(found, objects, strict=True) if read is chosen), None)
-        decision = self._decide(message, chosen, context, arrival)
-        decided = placed(decision, message, arrival.account.home, self._doors.store)
+        home, store = arrival.account.home, self._doors.store
+        decided = placed(decide(message, chosen, context, People(home, store)), message, home, store)
         decided = restrained(with_proof(decided, context), blank.digest, arrival, self._doors.ledger)
         return replace(blank, decision=decided, stored=held, memory=context.memory)
 
@@ -214,15 +214,6 @@ class Gateway:
         first = itip.first_half(message.uid) if stored is None and message.method == "REQUEST" else None
         split_from = self._series(first, arrival) if first else None
         return replace(context, memory=memory, split_from=split_from)
-
-    def _decide(
-        self, message: ItipMessage, stored: CalendarObject | None, context: Context, arrival: Arrival
-    ) -> Decision:
-        decision, home = itip.decide(message, stored, context), arrival.account.home
-        if not turns_on_it(decision, context):
-            return decision
-        known = is_known(itip.inviter(message, context), context, home, self._doors.store)
-        return itip.decide(message, stored, replace(context, known=known))
 
     def _series(self, uid: str, arrival: Arrival) -> CalendarObject | None:
         """Return the one readable object with this UID, None where there is no such object."""

@@ -4,6 +4,7 @@ Nothing is interpreted beyond that: the bytes that were found are the bytes that
 """
 
 import re
+from collections.abc import Iterable
 
 from imipd.address import comparable
 
@@ -34,6 +35,12 @@ def uids(body: bytes) -> frozenset[str]:
             case "UID" if len(inside) == 2 and inside[1] in HOLDERS:
                 found |= {value.strip(), _unescaped(value.strip())}
     return frozenset(found)
+
+
+def has_text(body: bytes, texts: Iterable[str]) -> bool:
+    """Return whether one of these lower-case texts stands in the body, in any case and across folds."""
+    unfolded = _unfolded(body).lower()
+    return any(text in unfolded for text in texts)
 
 
 def addresses(card: bytes) -> frozenset[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from imipd.address import spellings
 
 from . import RefusedError, Stored, UnreachableError
-from .body import escaped, is_calendar, uids
+from .body import escaped, has_text, is_calendar, uids
 from .discovery import Collection
 from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, party_query, propfind, resources, uid_query
 from .transport import Wire
@@ -42,7 +42,9 @@ def mentions(wire: Wire, collections: Iterable[Collection], address: str) -> Ite
         for component in filter(collection.takes, COMPONENTS):
             for found in reported(wire, collection.href, party_query(component, name, text)):
                 body = found.text(CALDAV + "calendar-data").encode()
-                yield body or _get(wire, wire.path_of(found.href, collection.href)).body
+                body = body or _get(wire, wire.path_of(found.href, collection.href)).body
+                if has_text(body, spellings(address)):  # SOGo 5.8 finds every event
+                    yield body
 
 
 def fetch(wire: Wire, path: str, collection: str) -> Stored:

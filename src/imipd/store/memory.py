@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from . import ConflictError, Home, NoCalendarError, NoPlaceError, RefusedError, Stored, StoreError, Written
-from .body import uids
+from .body import has_text, uids
 from .naming import name_of
 
 
@@ -98,7 +98,7 @@ class MemoryStore:
         self._fail()
         with self._lock:
             held = [stored.body for shelf in self._own(home) for stored in shelf.objects.values()]
-        return (body for body in held if address.encode() in body.replace(b"\r\n ", b"").lower())
+        return (body for body in held if has_text(body, (address,)))
 
     def address_books(self, home: Home) -> tuple[str, ...]:
         """See `Store.address_books`."""

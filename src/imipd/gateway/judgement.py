@@ -18,6 +18,8 @@ FOUND_DONE = (Reason.NO_CHANGE, Reason.DELETED_HERE)
 """What the same message is decided to be against its own result."""
 LONGEST_UID = 200
 """Characters of a UID in a header field: a line of a mail has at most 998 octets (RFC 5322 §2.1.1)."""
+LONGEST_DETAIL = 4000
+"""Characters; a message may bring thousands of comments, or a name of a mebibyte."""
 GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE, Reason.SENDER_NOT_PROVEN)
 
 
@@ -108,7 +110,7 @@ def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:
         recurrence_ids=judgement.recurrence_ids,
         outcome=decision.outcome,
         reason=decision.reason,
-        detail=decision.detail,
+        detail=decision.detail[:LONGEST_DETAIL],
         href=stored.href if stored else "",
         duration=(now - arrival.time).total_seconds(),
         revisions=revisions,

@@ -10,6 +10,7 @@ from functools import cached_property
 from imipd.address import comparable
 
 from . import moment, rule
+from .decision import Reason
 from .lines import Component, Line, MalformedError
 from .moment import Moment
 from .rule import Rule
@@ -17,6 +18,8 @@ from .zones import Zones
 
 _OF_THE_SERIES = ("RRULE", "RDATE", "EXDATE", "EXRULE")
 HIGHEST_SEQUENCE = 2**31 - 1
+LONGEST_UID = 1000
+"""Characters; RFC 7986 §5.3 foresees 255 octets. It is asked for at the calendar server, and logged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ def read(component: Component, zones: Zones) -> Instance:
     uid = component.one("UID")
     if uid is None or not uid.value.strip() or not uid.value.isprintable():
         raise MalformedError(f"{component.name} without a readable UID")
+    if len(uid.value) > LONGEST_UID:
+        raise MalformedError(f"a UID of more than {LONGEST_UID} characters", Reason.TOO_LARGE)
     rid = component.one("RECURRENCE-ID")
     start = moment.read_one(component.one("DTSTART"), zones)
     status = component.one("STATUS")

@@ -25,6 +25,8 @@ PROCESSED = ("REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "
 OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
 """What an Attendee sends to the Organizer (RFC 5546 §1.4)."""
 OWN = "X-IMIPD-"
+LONGEST_METHOD = 100
+"""Characters that are told of something that is no method."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> 
     calendar = without_memory(lines.refolded(lines.read(body, limits.components)))
     _check_nesting(calendar)
     line = calendar.one("METHOD")
-    said = (line.value if line else method or "").strip().upper()
+    said = (line.value if line else method or "").strip().upper()[:LONGEST_METHOD]
     calendar = calendar.without("METHOD")
     try:
         return ItipMessage(said, _with_parties(_object(calendar, limits)))
@@ -183,7 +185,7 @@ def _object(calendar: Component, limits: Limits) -> CalendarObject:
 
 def _uid(part: Component) -> str:
     uid = part.one("UID")
-    return uid.value.strip() if uid else ""
+    return uid.value.strip()[: instance.LONGEST_UID] if uid else ""
 
 
 def _check(instances: tuple[Instance, ...], limits: Limits) -> None:

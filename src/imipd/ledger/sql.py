@@ -78,8 +78,10 @@ class SqlLedger:
     def is_undone(self, digest: str, account: str) -> bool:
         other = ENTRY.alias()  # by UID: that has an index
         begun = other.c.uid == ENTRY.c.uid, other.c.undoes == ENTRY.c.number, ~other.c.completed
-        undone = ENTRY.c.undone | exists().where(*begun)
-        return self._count(ENTRY.c.digest == digest, ENTRY.c.account == account, undone) > 0
+        undone = (ENTRY.c.account == account) & (ENTRY.c.undone | exists().where(*begun))
+        # Not the account in the WHERE: SQLite would look through all of his entries instead of those of the digest.
+        with self._database.reading() as connection:
+            return any(connection.scalars(select(undone).where(ENTRY.c.digest == digest)))
 
     def applied(self, account: str, originator: str, since: datetime) -> int:
         whose = ENTRY.c.account == account, ENTRY.c.originator == originator, ENTRY.c.time > since

@@ -16,7 +16,7 @@ import pytest
 from imipd import config, itip, scenario
 from imipd.cli.main import main
 from imipd.itip import Reason
-from imipd.itip.message import PROCESSED
+from imipd.itip.message import PROCESSED, RETURNED
 from imipd.mail import header
 
 ROOT = Path(__file__).parent.parent
@@ -25,9 +25,9 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md")),
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 SCENARIOS = sorted((ROOT / "tests" / "scenarios").rglob("*.scenario"))
 METHODS = ("PUBLISH", "REQUEST", "REPLY", "ADD", "CANCEL", "REFRESH", "COUNTER", "DECLINECOUNTER")  # RFC 5546 §1.4
-_ID = re.compile(r"(?<![\w-])[GAVRQCMS]\d{1,2}(?![\w-])")
+_ID = re.compile(r"(?<![\w-])[GAVRQCMBS]\d{1,2}(?![\w-])")
 _REASON = re.compile(r"^\| `([a-z-]+)` \|", re.MULTILINE)
-_RULE = re.compile(r"^\| ([GAVRQCMS]\d{1,2})( \(later\))? \|", re.MULTILINE)
+_RULE = re.compile(r"^\| ([GAVRQCMBS]\d{1,2})( \(later\))? \|", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -85,7 +85,7 @@ def test_a_scenario_cites_rules_that_exist(path: Path) -> None:
 
 def test_every_method_is_processed() -> None:
     """G10: those of RFC 5546 and no others; and what may be said of which component (RFC 5546 §3.5)."""
-    assert set(PROCESSED) == set(METHODS) == set(itip.METHODS)
+    assert set(PROCESSED) == set(METHODS) == set(itip.METHODS) - {RETURNED}
     assert _gated("X-REMIND", "VEVENT") == Reason.UNSUPPORTED_METHOD
     refused = {method for method in METHODS if _gated(method, "VJOURNAL") == Reason.UNSUPPORTED_METHOD}
     assert refused == set(METHODS) - {"PUBLISH", "ADD", "CANCEL"}

@@ -20,6 +20,8 @@ class Policy:
     """A PUBLISH."""
     attachments: Literal["keep", "strip"] = "keep"
     """What an Organizer attaches to an event: files, HTML, links (Q9)."""
+    bounces: Literal["ignore", "mark"] = "ignore"
+    """An invitation that comes back undelivered (B1)."""
     sender: Literal["any", "from", "dkim", "dmarc"] = "from"
     """How far the originator must be proven (A2, G11)."""
     changes_per_hour: int = 60

@@ -16,6 +16,7 @@ WORDS = {
     "cancelled": "the organizer called it off: it is marked as cancelled",
     "instance-cancelled": "one day is called off; the rest of the series stays",
     "instance-added": "one more day in a series that she has: unanswered",
+    "invitation-bounced": "her invitation never reached somebody: his line says so",
     "counter-proposal": "another time is proposed: the answer is noted, and the meeting stays where it is",
     "stale": "something newer of the same person was applied before: old mail may arrive late",
     "no-calendar-part": "ordinary mail: not even parsed, and no entry in the ledger",

@@ -132,6 +132,11 @@ class PolicySection(Section):
         description="What an Organizer brings into the calendar besides the event itself, files, HTML and links:"
         " `keep` or `strip` it.",
     )
+    bounces: Literal["ignore", "mark"] = Field(
+        "ignore",
+        description="An invitation of the account's own that comes back undelivered: `mark` the Attendee whom it never"
+        " reached, in the SCHEDULE-STATUS that clients show.",
+    )
     sender: Literal["any", "from", "dkim", "dmarc"] = Field(
         "from",
         description="Whom a message must come from: `any` sender; the party that it speaks for, by its `from`"

@@ -36,6 +36,7 @@ from imipd.proof import Proof, UnansweredError
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
 from .acquaintance import People, decide
+from .contents import believed, messages
 from .evidence import Evidence
 from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
 from .place import placed
@@ -82,7 +83,7 @@ class Gateway:
     def read(self, envelope: Envelope) -> Mail:
         """Return the mail that the envelope carries."""
         read = mail.read(envelope.content, self._bounds.mail_limits, self._bounds.spam_headers)
-        return replace(read, obstacle=Reason.TOO_LARGE, parts=()) if envelope.oversize else read
+        return believed(read, envelope)
 
     def deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         """Process a mail and return the answer for each of its recipients; never raises."""
@@ -121,7 +122,9 @@ class Gateway:
         if account is None:
             return replace(DONE, outcomes=(f"no_action; reason={Reason.UNKNOWN_RECIPIENT}",))
         arrival = Arrival(comparable(recipient), account, evidence.mail, self._doors.now(), evidence.of)
-        done = [self._carry_through(message, arrival) for message in self.messages(evidence.mail)]
+        done = [
+            self._carry_through(message, arrival) for message in messages(evidence.mail, self._bounds.calendar_limits)
+        ]
         outcomes = tuple(judgement.outcome for judgement in done if judgement)
         return replace(DONE, outcomes=outcomes) if all(done) else TRY_AGAIN
 
@@ -133,16 +136,10 @@ class Gateway:
         evidence = self._opened(envelope)
         arrival = Arrival(comparable(recipient), account, evidence.mail, self._doors.now(), evidence.of)
         judged: list[Judgement] = []
-        for message in self.messages(arrival.mail):
+        for message in messages(arrival.mail, self._bounds.calendar_limits):
             planned = sum(each.writes for each in judged)
             judged.append(self.judge(message, replace(arrival, planned=planned)))
         return tuple(judged)
-
-    def messages(self, read: Mail) -> tuple[ItipMessage | Unprocessed, ...]:
-        """Return the iTIP messages in a mail; one without a method where there is none to process."""
-        if read.obstacle or read.flagged:
-            return (Unprocessed(None, None, _obstacle(read)),)
-        return itip.gather(read.parts, self._bounds.calendar_limits)
 
     def _carry_through(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:
         """Judge and carry out one message; None where it has to come again."""
@@ -269,11 +266,6 @@ def _given_up(error: StoreError | UnansweredError) -> Reason:
     if isinstance(error, UnansweredError):
         return Reason.SENDER_NOT_PROVEN
     return Reason.CALENDAR_REFUSED if isinstance(error, RefusedError) else Reason.CALENDAR_UNREACHABLE
-
-
-def _obstacle(read: Mail) -> NoAction | Error:
-    reason = Reason(read.obstacle) if read.obstacle else Reason.FLAGGED_AS_SPAM
-    return Error(reason, read.detail) if reason is Reason.TOO_LARGE else NoAction(reason, read.detail or read.flagged)
 
 
 def _log(judgement: Judgement, arrival: Arrival) -> None:

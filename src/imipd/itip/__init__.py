@@ -6,12 +6,13 @@ Pure: no socket, no file, no clock. `gather` and `read` are where bytes are read
 
 from collections.abc import Sequence
 
-from . import add, authority, cancel, counter, declinecounter, publish, refresh, reply, request
+from . import add, authority, bounce, cancel, counter, declinecounter, publish, refresh, reply, request
 from .acquaintance import inviter, shows
+from .bounce import returned
 from .decision import Added, Decision, Error, NoAction, Reason, Removed, Updated
 from .gate import gate
 from .lines import Component, MalformedError
-from .message import CalendarObject, Context, ItipMessage, Limits, parse, read
+from .message import RETURNED, CalendarObject, Context, ItipMessage, Limits, parse, read
 from .parts import Unprocessed, gather
 from .request import first_half
 from .wire import same, settled
@@ -25,6 +26,7 @@ METHODS = {
     "DECLINECOUNTER": declinecounter.decide,
     "REFRESH": refresh.decide,
     "PUBLISH": publish.decide,
+    RETURNED: bounce.decide,
 }
 
 
@@ -35,7 +37,7 @@ def choose(found: Sequence[CalendarObject], message: ItipMessage, context: Conte
 
 def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
     """Return what the message does to what is stored, and why."""
-    refused = gate(message, context) or authority.refuse(message, stored, context)
+    refused = gate(message, context) or (None if message.failed else authority.refuse(message, stored, context))
     return refused or METHODS[message.method](message, stored, context)
 
 
@@ -62,6 +64,7 @@ __all__ = [
     "inviter",
     "parse",
     "read",
+    "returned",
     "same",
     "settled",
     "shows",

@@ -21,6 +21,7 @@ class Reason(StrEnum):
     INSTANCE_CANCELLED = "instance-cancelled"
     TRUNCATED = "truncated"
     INSTANCE_ADDED = "instance-added"
+    INVITATION_BOUNCED = "invitation-bounced"
     COUNTER_PROPOSAL = "counter-proposal"
     UNDONE = "undone"
     # no action: nothing for us in this mail

@@ -3,13 +3,16 @@
 from . import recurrence
 from .decision import Error, NoAction, Reason
 from .instance import Instance
-from .message import KINDS, OF_JOURNALS, PROCESSED, Context, ItipMessage
+from .message import KINDS, OF_JOURNALS, PROCESSED, RETURNED, Context, ItipMessage
 
 _PROOF = ("dkim", "dmarc")
 
 
 def gate(message: ItipMessage, context: Context) -> NoAction | Error | None:
     """Return why the message is refused whatever is stored, None where the calendar has to be asked."""
+    if message.method == RETURNED:
+        # Nobody can prove the sender of a report: it comes from whatever mail server gave up (B1).
+        return None if context.policy.bounces == "mark" else NoAction(Reason.BOUNCE, "policy bounces = ignore")
     return _unsupported(message) or _unaskable(message) or _not_for_me(message, context) or _unproven(context)
 
 

@@ -24,6 +24,8 @@ OF_JOURNALS = ("PUBLISH", "ADD", "CANCEL")
 PROCESSED = ("REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "REFRESH", "PUBLISH")
 OF_ATTENDEES = ("REPLY", "COUNTER", "REFRESH")
 """What an Attendee sends to the Organizer (RFC 5546 §1.4)."""
+RETURNED = "returned"
+"""A mail of mine that came back. No METHOD from outside can say so: these are upper case."""
 OWN = "X-IMIPD-"
 LONGEST_METHOD = 100
 """Characters that are told of something that is no method."""
@@ -87,11 +89,13 @@ class ItipMessage:
 
     method: str
     content: CalendarObject
+    failed: frozenset[str] = frozenset()
+    """Where it is RETURNED: the comparable addresses that it never reached."""
 
     @property
     def is_of_attendee(self) -> bool:
-        """Whether an Attendee says it, to the Organizer."""
-        return self.method in OF_ATTENDEES
+        """Whether it is said to the Organizer, by an Attendee or about one."""
+        return self.method in (*OF_ATTENDEES, RETURNED)
 
     @property
     def uid(self) -> str:

@@ -4,6 +4,6 @@ Pure: bytes in, values out. Any bytes give a `Mail`; what is odd about it stands
 """
 
 from .limits import Limits
-from .read import SPAM_HEADERS, Mail, Part, read
+from .read import SPAM_HEADERS, Mail, Part, Report, read
 
-__all__ = ["SPAM_HEADERS", "Limits", "Mail", "Part", "read"]
+__all__ = ["SPAM_HEADERS", "Limits", "Mail", "Part", "Report", "read"]

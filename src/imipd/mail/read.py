@@ -12,6 +12,7 @@ from .charset import utf8
 from .header import HEAD, Header
 from .limits import LIMITS, Limits, TooLargeError
 from .look import may_carry_calendar
+from .report import failed
 from .tree import BOUNCE, FORWARDED, Entity, leaves
 
 SPAM_HEADERS = ("X-Spam-Flag: YES", "X-Spam: Yes", "X-Spam-Status: Yes")
@@ -30,6 +31,16 @@ class Part:
     """The ``method`` parameter, upper case."""
     body: bytes
     """The calendar, decoded, as UTF-8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a delivery status notification says (RFC 3464)."""
+
+    failed: tuple[str, ...] = ()
+    """Comparable addresses that the mail never reached."""
+    returned: tuple[Part, ...] = ()
+    """The calendar parts of that mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +63,17 @@ class Mail:
     """In the order of the mail."""
     results: tuple[tuple[str, ...], ...] = ()
     """Authentication-Results as they stand, the topmost first; those between two Received are together."""
+    report: Report = Report()
+    """What came back, where that is the obstacle."""
 
 
 def read(raw: bytes, limits: Limits = LIMITS, spam_headers: Sequence[str] = SPAM_HEADERS) -> Mail:
     """Return what `raw` carries; never raises. `spam_headers` are ``Name: value`` (see `Header.flagged`)."""
     header = Header(raw)
     try:
-        obstacle, detail, parts = _contents(raw, header, limits)
+        obstacle, detail, parts, report = _contents(raw, header, limits)
     except TooLargeError as error:
-        obstacle, detail, parts = TOO_LARGE, str(error), ()
+        obstacle, detail, parts, report = TOO_LARGE, str(error), (), Report()
     return Mail(
         message_id=header.line("Message-ID"),
         date=header.date(),
@@ -71,6 +84,7 @@ def read(raw: bytes, limits: Limits = LIMITS, spam_headers: Sequence[str] = SPAM
         detail=detail,
         parts=parts,
         results=header.results() if parts else (),
+        report=report,
     )
 
 
@@ -80,19 +94,25 @@ _OPAQUE = ("application/pkcs7-mime", "application/x-pkcs7-mime", "application/pg
 _TNEF = ("application/ms-tnef", "application/vnd.ms-tnef")
 
 
-def _contents(raw: bytes, header: Header, limits: Limits) -> tuple[str | None, str, tuple[Part, ...]]:
-    """Return obstacle, detail and parts of a mail."""
+def _contents(raw: bytes, header: Header, limits: Limits) -> tuple[str | None, str, tuple[Part, ...], Report]:
+    """Return obstacle, detail and parts of a mail, and what came back with it."""
     if len(raw) > limits.mail:
         raise TooLargeError(f"a mail of more than {limits.mail} bytes")
     if not may_carry_calendar(raw):
-        return NO_CALENDAR_PART, "", ()
+        return NO_CALENDAR_PART, "", (), Report()
     if header.overlong:
         raise TooLargeError(f"a header of more than {HEAD} bytes")
     found = list(leaves(raw, limits))
     calendars = [leaf for leaf in found if _is_calendar(leaf) and not leaf.inside]
     if not calendars:
-        return _obstacle(found), "", ()
-    return None, "", tuple(_part(leaf, limits) for leaf in calendars)
+        return _obstacle(found), "", (), _report(found, limits)
+    return None, "", tuple(_part(leaf, limits) for leaf in calendars), Report()
+
+
+def _report(found: Sequence[Entity], limits: Limits) -> Report:
+    nobody_reached = failed(found)
+    returned = [leaf for leaf in found if _is_calendar(leaf) and leaf.inside == BOUNCE] if nobody_reached else []
+    return Report(nobody_reached, tuple(_part(leaf, limits) for leaf in returned))
 
 
 def _part(leaf: Entity, limits: Limits) -> Part:

@@ -27,19 +27,22 @@ _CHUNK = 2**13
 
 
 class Entity(Message):
-    """A MIME part; `inside` is "" for a part of this mail, else what it is hidden in: FORWARDED or BOUNCE."""
+    """A MIME part; `inside` is "" for a part of this mail, else what it is hidden in: FORWARDED or BOUNCE.
+
+    `holder` is the content type of what it stands in.
+    """
 
     def __init__(self, policy: Policy, reading: "_Reading") -> None:
         """Stand alone; `attach` says where."""
         super().__init__(policy)
-        self.inside, self.depth, self._reading = "", 0, reading
+        self.inside, self.holder, self.depth, self._reading = "", "", 0, reading
 
     def attach(self, payload: Any) -> None:
         """Take a part in, if there may be one more."""
         attached_mail = self.get_content_maintype() == "message"
         bounce = self.get_content_type() == "multipart/report"
         payload.inside = self.inside or (FORWARDED if attached_mail else BOUNCE if bounce else "")
-        payload.depth = self.depth + 1
+        payload.holder, payload.depth = self.get_content_type(), self.depth + 1
         self._reading.opened(payload.depth, counts=not attached_mail)
         super().attach(payload)
 

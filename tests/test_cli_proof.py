@@ -38,7 +38,8 @@ def explain(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Capt
 
 def configured(folder: Path, more: str) -> Path:
     file = folder / "imipd.toml"
-    start = '[caldav]\nurl = "http://127.0.0.1:1/"\npassword = "secret"\ntimeout = "500ms"\n[lmtp]\nlisten = "127.0.0.1:0"\n'
+    start = '[caldav]\nurl = "http://127.0.0.1:1/"\npassword = "secret"\ntimeout = "500ms"\n'
+    start += '[lmtp]\nlisten = "127.0.0.1:0"\n'
     ledger = f'[ledger]\nurl = "sqlite:///{folder}/ledger.db"\n'
     file.write_text(f'{start}{ledger}[[account]]\naddresses = ["alice@example.org"]\n{more}')
     return file

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from imipd.config import Config, ConfigError, load, passwords, warnings
+from imipd.config.settings import Web
 from settings_table import toml
 
 GOOD = """
@@ -190,6 +191,13 @@ class TestWarnings:
             monkeypatch.setattr("imipd.config.exposure.ROOT", -1)
             found = warnings(careful)
         assert [any(each.startswith(name) and "belongs to " in each for each in found) for name in told] == [True] * 5
+
+    @pytest.mark.parametrize(
+        ("place", "told"), [("0.0.0.0:2480", True), ("[::1]:2480", False), ("127.0.0.1:2480", False)]
+    )
+    def test_figures_for_everybody(self, careful: Config, place: str, told: bool) -> None:
+        found = warnings(careful.model_copy(update={"web": Web(listen=place)}))
+        assert [each.partition(":")[0] for each in found] == ["web.listen"] * told
 
     def test_a_network_of_everybody(self, careful: Config) -> None:
         smtp = careful.smtp

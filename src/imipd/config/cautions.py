@@ -15,7 +15,7 @@ from .wording import named
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Return one sentence for each thing that the operator should know, none twice."""
-    found = [*exposed(config), *_cleartext(config), *_everybody(config), *_policies(config)]
+    found = [*exposed(config), *_cleartext(config), *_everybody(config), *_figures(config), *_policies(config)]
     return tuple(dict.fromkeys(found))
 
 
@@ -32,6 +32,12 @@ def _everybody(config: Config) -> Iterator[str]:
     for name, section in config.listening.items():
         if any(network.prefixlen == 0 for network in section.allow_from):
             yield f"{name}.allow_from: lets everybody in who reaches the port. Write the networks of your MTA"
+
+
+def _figures(config: Config) -> Iterator[str]:
+    place = config.web.listen if config.web else None
+    if place and not is_here(place.rpartition(":")[0].strip("[]")):
+        yield f"web.listen: whoever reaches {place} may read the figures. Let a firewall keep strangers out"
 
 
 def _policies(config: Config) -> Iterator[str]:

@@ -267,6 +267,14 @@ class TestChain:
         assert before in mail
         assert not judged(mail.replace(before, after, 1), dns, sealers=[LIST]).proven
 
+    @pytest.mark.parametrize(("before", "after"), [(b"h=from :", b"h=cc :"), (b"; s=s1; t=", b"; l=0; s=s1; t=")])
+    def test_that_does_not_seal_the_whole_mail(self, dns: Dns, before: bytes, after: bytes) -> None:
+        """dkimpy 1.1.8 would accept both."""
+        head, name, rest = self.mail().partition(b"ARC-Message-Signature")
+        assert before in rest
+        detail = judged(head + name + rest.replace(before, after, 1), dns, sealers=[LIST]).detail
+        assert detail.endswith(("does not sign From", "signs a part of the body only (l=)"))
+
     def test_believed_is_the_first_that_is_trusted(self, dns: Dns) -> None:
         """The newest only knows that the chain before it holds."""
         twice = sealed(self.mail(), "arc=pass; dkim=fail header.d=example.net", OTHER)

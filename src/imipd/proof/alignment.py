@@ -14,7 +14,7 @@ from imipd.address import comparable, domain
 def domain_of(address: str) -> str:
     """Return the domain of an address, or of a bare domain, as A-labels; two are the same where these are equal."""
     bare = address.strip().strip(".")
-    return in_ascii(domain(comparable(bare if "@" in bare else f"@{bare}")))
+    return in_ascii(domain(comparable(f"@{bare}")))
 
 
 def in_ascii(name: str) -> str:

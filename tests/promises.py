@@ -13,6 +13,7 @@ from imipd.gateway import Judgement
 from imipd.itip import Added, CalendarObject, ItipMessage, MalformedError, Updated
 from imipd.itip.instance import Instance, Party
 from imipd.itip.lines import Component, Line
+from imipd.itip.message import RETURNED
 from imipd.policy import Policy
 from imipd.stamp import FIELD, stamped
 
@@ -47,6 +48,9 @@ def kept_by(case: Case) -> None:
     """Check what a decision that changes something must not do."""
     if not case.judgement.writes:
         return
+    if case.message.method == RETURNED:
+        _marks_alone(case)
+        return
     _is_entitled(case)
     if not isinstance(case.judgement.decision, Added | Updated):
         return
@@ -73,6 +77,27 @@ def _readable(body: bytes) -> CalendarObject:
         raise BrokenError("what is written cannot be read") from error
 
 
+def _marks_alone(case: Case) -> None:
+    """Anybody can forge a report: it says in my own event whom a mail did not reach, and nothing else (B1)."""
+    decision, held = case.judgement.decision, case.held
+    if not isinstance(decision, Updated) or held is None or not _organizer_of(held) & case.me:
+        raise BrokenError(f"a report led to {decision.reason}")
+    sides = [Counter(_without_status(side.calendar)) for side in (held, itip.read(decision.calendar))]
+    if sides[0] != sides[1]:
+        raise BrokenError("a report changed more than a SCHEDULE-STATUS")
+
+
+def _organizer_of(held: CalendarObject) -> set[str]:
+    return {item.organizer.address for item in held.instances if item.organizer}
+
+
+def _without_status(part: Component) -> Iterator[object]:
+    for line in part.lines:
+        yield line.name, frozenset(each for each in line.key[1] if each[0] != "SCHEDULE-STATUS"), line.key[2]
+    for inner in part.components:
+        yield from _without_status(inner)
+
+
 def _is_entitled(case: Case) -> None:
     """Who changes something is named by what is stored; who adds something, by his own message."""
     if case.policy.sender == "any" or _is_first_contact(case):
@@ -80,6 +105,8 @@ def _is_entitled(case: Case) -> None:
     named = set(_named(case.held or case.message.content))
     if case.message.method == "REPLY" and case.policy.party_crashers == "add":
         named |= {party.address for party in case.message.content.attendees}
+    if case.message.method == "PUBLISH" and not named:
+        named = {case.originator or ""}  # he publishes himself (M7)
     if case.held is None:  # the first half of a series vouches for the second (Q2)
         named |= {address for held in case.calendar for address in _named(held)}
     if not _with_aliases({case.originator or ""}, case.policy) & {*named, *case.policy.trusted_senders}:

@@ -286,6 +286,29 @@ def test_an_answer_changes_no_line_but_his_own(plan: list[tuple[int | None, str]
         assert was == is_now
 
 
+def proposals(plan: list[tuple[int | None, str]]) -> list[Sent]:
+    """Return carol's proposals of another time to bob; each repeats the whole list, and declines for alice."""
+    sent = []
+    for number, (at, partstat) in enumerate(plan, start=1):
+        when = SENT + timedelta(hours=number)
+        rid = [] if at is None else [f"RECURRENCE-ID:{stamp(week(at))}"]
+        body = event(week(at or 0, 3), 0, when, *rid, summary="Later").replace("NEEDS-ACTION", "DECLINED")
+        body = body.replace(f"PARTSTAT=ACCEPTED:mailto:{CAROL}", f"PARTSTAT={partstat}:mailto:{CAROL}")
+        sent.append(Sent("COUNTER", calendar("COUNTER", body), when, CAROL))
+    return sent
+
+
+@given(answers, st.sets(weeks, max_size=2))
+@settings(max_examples=80, deadline=None)
+def test_a_proposal_changes_no_line_but_his_own(plan: list[tuple[int | None, str]], present: set[int]) -> None:
+    """M3 and M4: as his answers do, in whatever order, and the same again nothing."""
+    held, answered = (Calendar(BOB, organized(*map(moved, sorted(present)))) for _ in range(2))
+    _each_twice(held, proposals(plan))
+    for message in attendees(plan):
+        answered.receive(message)
+    assert told(itip.read(held.body or b"")) == told(itip.read(answered.body or b""))
+
+
 def _others(item: Instance) -> list[bytes]:
     return [line.raw for line in item.component.lines if CAROL not in line.text]
 
@@ -318,6 +341,7 @@ policies = st.builds(
     invitations=st.sampled_from(["ignore", "add"]),
     cancelled=st.sampled_from(["mark", "delete"]),
     party_crashers=st.sampled_from(["ignore", "add"]),
+    attachments=st.sampled_from(["keep", "strip"]),
 )
 
 

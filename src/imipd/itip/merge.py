@@ -47,7 +47,7 @@ def merged(item: Instance, held: Instance, context: Context, *, rescheduled: boo
             asking = item.attendee(comparable(line.value))  # the first where he lists me twice
             said = _said(asking.line if asking else line)
             partstat = _my_partstat(line, said, held, context, rescheduled=rescheduled)
-            part = part.swap(line, with_partstat(line, partstat))
+            part = part.swap(line, _delegating(with_partstat(line, partstat), held, context))
     first = revision.first(held.organizer, context.memory) if held.organizer else ""
     return _with_mine(_remembered(part, item, first, context), held, context)
 
@@ -162,6 +162,16 @@ def _my_partstat(line: Line, said: str, held: Instance, context: Context, *, res
     if mine is None or (rescheduled and said == NEEDS_ACTION):
         return NEEDS_ACTION
     return mine.partstat
+
+
+def _delegating(line: Line, held: Instance, context: Context) -> Line:
+    """Return my line with whom I have sent, as long as my answer is that I have (R9)."""
+    mine = next((party.line for party in held.attendees if context.is_me(party.address)), None)
+    if mine is None or _said(line) != "DELEGATED" or not mine.values_of("DELEGATED-TO"):
+        return line
+    parameters = line.parameters
+    parameters["DELEGATED-TO"] = list(mine.values_of("DELEGATED-TO"))
+    return written(line.name, line.value, parameters)
 
 
 def with_partstat(line: Line, partstat: str) -> Line:

@@ -38,6 +38,7 @@ class Server:
     """Path of a user's principal."""
     addresses: tuple[str, ...] = ()
     """What it says to be alice's."""
+    makes_no_calendar: bool = False
 
     @property
     def origin(self) -> str:
@@ -61,12 +62,16 @@ def radicale(
         f"[storage]\nfilesystem_folder = {folder / 'collections'}\n"
     )
     with running([PROGRAMS / "radicale", "--config", config], folder, port) as process:
-        yield Server(f"http{'s' if tls else ''}://127.0.0.1:{port}/", users, "/{user}/", process)
+        url = f"http{'s' if tls else ''}://127.0.0.1:{port}/"
+        yield Server(url, users, "/{user}/", process, makes_no_calendar=True)
 
 
 @contextmanager
-def xandikos(folder: Path, user: str = "alice") -> Iterator[Server]:
-    """Run Xandikos for one user, without authentication; it makes his calendar ``calendar`` itself."""
+def xandikos(folder: Path, user: str = "alice", smtp: str = "", email: str = "") -> Iterator[Server]:
+    """Run Xandikos for one user, without authentication; it makes his calendar ``calendar`` itself.
+
+    With `smtp` it mails by itself, if it knows his address by `email`.
+    """
     port = free_port()
     command: list[Path | str] = [
         PROGRAMS / "xandikos",
@@ -78,6 +83,11 @@ def xandikos(folder: Path, user: str = "alice") -> Iterator[Server]:
     ]
     command += ["--defaults", "--no-detect-systemd", "--current-user-principal", f"/{user}/"]
     command += ["-l", "127.0.0.1", "-p", str(port)]
+    if smtp:
+        host, _, at = smtp.rpartition(":")
+        command += ["--imip-send", "smtp", "--smtp-host", host, "--smtp-port", at, "--smtp-from", "dav@example.org"]
+    if email:
+        command = ["/usr/bin/env", f"EMAIL={email}", *command]
     with running(command, folder, port) as process:
         yield Server(f"http://127.0.0.1:{port}/", {user: ""}, "/{user}/calendars/", process)
 

@@ -43,6 +43,7 @@ def sogo(smtp: str = "127.0.0.1:9", **more: str) -> Iterator[Server]:
             "SOGoMemcachedHost": f"127.0.0.1:{memory}",
             "SOGoMailDomain": "example.org",
             "SOGoTimeZone": "UTC",
+            "SOGoAppointmentSendEMailNotifications": "NO",  # SOGo's default; the file in Debian's package says YES
             "SOGoMailingMechanism": "smtp",
             "SOGoSMTPServer": f"smtp://{smtp}",
             "WOPort": f"127.0.0.1:{port}",

@@ -27,7 +27,17 @@ SAMPLES = Path(__file__).parent.parent / "sample-mail"
 NOW = datetime(2027, 1, 4, 8, 0, tzinfo=UTC)
 USER = "alice"
 _CALENDAR = re.compile(rb"BEGIN:VCALENDAR.*?END:VCALENDAR\r\n", re.DOTALL)
-_KEYS = {"recipient", "addresses", "policy", "authserv-id", "server-addresses", "contacts", "tombstone", "revision"}
+_KEYS = {
+    "recipient",
+    "addresses",
+    "policy",
+    "authserv-id",
+    "server-addresses",
+    "server-answers",
+    "contacts",
+    "tombstone",
+    "revision",
+}
 
 
 class Stage:
@@ -44,6 +54,8 @@ class Stage:
         self.store.add_addresses(USER, *self._addresses("server-addresses"))
         if "contacts" in self._context:
             self.store.add_contacts(USER, *self._addresses("contacts"))
+        if self._context.get("server-answers") == "yes":
+            self.store.let_answer(USER)
         for index, body in enumerate(_CALENDAR.findall(crlf(case.stored))):
             self._put(f"{index}.ics", body)
         self._remember(case)

@@ -7,93 +7,24 @@ the ledger cannot know it: it is decided "no change", although the server has wr
 import re
 import smtplib
 from collections.abc import Iterator
-from contextlib import closing
-from itertools import count
 from pathlib import Path
 
-import niquests
 import pytest
 
 from calendars import SERVERS, servers
-from correspondence import BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, meeting, message_id, reply, request
-from daemons import Daemon, free_place, serving
-from imipd import itip
-from imipd.itip.instance import Instance
-from imipd.store import Home, Stored
-from imipd.store.caldav import CalDavStore
-from servers import Server
+from correspondence import BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, meeting, reply, request
+from talks import Talk, talking
 
 SECOND = f"RECURRENCE-ID:{TUESDAYS[1]}"
 THIRD = f"RECURRENCE-ID:{TUESDAYS[2]}"
-
-
-class Talk:
-    """A daemon, a calendar, and mails that come one after the other."""
-
-    def __init__(self, server: Server, daemon: Daemon) -> None:
-        self._daemon = daemon
-        self._copies = count()
-        self.home = Home(server.url, "alice", server.users["alice"] or "none")
-        self.store = CalDavStore()
-
-    def say(self, mail: bytes, minute: int, outcome: str) -> None:
-        """Deliver a mail, and once more what was never seen before and changes nothing."""
-        assert self._said(mail, message_id(minute)) == outcome
-        held = self.stored()
-        again = f"<copy{next(self._copies)}@example.net>"
-        copy = mail.replace(message_id(minute).encode(), again.encode())
-        assert self._said(copy, again) == "no_action: no-change"
-        assert self._said(mail, message_id(minute)) == outcome  # what the ledger told stays told
-        assert self.stored() == held, "the server was written to"
-
-    def deliver(self, mail: bytes) -> None:
-        """Hand a mail over; raise where it is not taken."""
-        self._daemon.send(mail)
-
-    def log(self) -> str:
-        """Return what the daemon logged."""
-        return self._daemon.log.read_text()
-
-    def _said(self, mail: bytes, identity: str) -> str:
-        self.deliver(mail)
-        (recorded,) = self._daemon.told(identity)
-        assert recorded.completed
-        return f"{recorded.entry.outcome}: {recorded.entry.reason}"
-
-    def stored(self) -> Stored:
-        """Return the one object that is stored."""
-        (found,) = self.store.find(self.home, UID)
-        return found
-
-    def instances(self) -> dict[str, Instance]:
-        """Return the master under the empty name, and its overrides."""
-        return {item.label: item for item in itip.read(self.stored().body).instances}
-
-    def said_of(self, name: str) -> dict[str, str]:
-        """Return a property's value in every component; empty where it has none."""
-        return {
-            label: next((line.value for line in item.component.all(name)), "")
-            for label, item in self.instances().items()
-        }
-
-    def answers(self, address: str) -> dict[str, str]:
-        """Return what an attendee said to the series and to every instance that differs."""
-        found = {label: item.attendee(address) for label, item in self.instances().items()}
-        return {label: party.partstat for label, party in found.items() if party}
 
 
 @pytest.fixture(params=servers())
 def talk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Talk]:
     folder = tmp_path / "server"
     folder.mkdir()
-    with SERVERS[request.param](folder) as server:
-        if request.param == "radicale":
-            niquests.request("MKCALENDAR", f"{server.url}alice/work/", auth=("alice", "wonderland"), timeout=10)
-        more = '[policy]\ninvitations = "add"\n'
-        with serving(tmp_path, server.url, (free_place(),), more) as daemon:
-            found = Talk(server, daemon)
-            with closing(found.store):
-                yield found
+    with SERVERS[request.param](folder) as server, talking(server, tmp_path) as found:
+        yield found
 
 
 def test_bob_invites_alice_to_a_series_and_changes_his_mind(talk: Talk) -> None:

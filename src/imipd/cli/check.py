@@ -96,6 +96,8 @@ def _calendar(store: CalDavStore, account: Account) -> str:
     try:
         store.find(account.home, PROBE)
         store.destination(account.home, "VEVENT")
+        if remark := store.remark(account.home):
+            print(f"warn  calendar of {account.addresses[0]}: {remark}")
     except StoreError as error:
         return str(error)
     return ""

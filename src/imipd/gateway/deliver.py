@@ -210,7 +210,8 @@ class Gateway:
         memory = self._doors.ledger.recall(arrival.account.name, message.uid)
         first = itip.first_half(message.uid) if stored is None and message.method == "REQUEST" else None
         split_from = self._series(first, arrival) if first else None
-        return replace(context, memory=memory, split_from=split_from)
+        answers = stored is None and self._doors.store.answers_invitations(arrival.account.home)
+        return replace(context, memory=memory, split_from=split_from, server_answers=answers)
 
     def _series(self, uid: str, arrival: Arrival) -> CalendarObject | None:
         """Return the one readable object with this UID, None where there is no such object."""

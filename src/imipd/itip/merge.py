@@ -35,8 +35,17 @@ def invited(item: Instance, first: str, context: Context) -> Component:
     part = _stripped(item.component, context)
     for line in part.all("ATTENDEE"):
         if context.is_me(comparable(line.value)):
-            part = part.swap(line, with_partstat(line, NEEDS_ACTION))
+            part = part.swap(line, _quiet(with_partstat(line, NEEDS_ACTION), context))
     return _remembered(part, item, first, context)
+
+
+def _quiet(line: Line, context: Context) -> Line:
+    """Return my line so that a server which would answer for me leaves that to my client (S5, RFC 6638 §7.1)."""
+    if not context.server_answers:
+        return line
+    parameters = line.parameters
+    parameters["SCHEDULE-AGENT"] = "CLIENT"
+    return written(line.name, line.value, parameters)
 
 
 def merged(item: Instance, held: Instance, context: Context, *, rescheduled: bool) -> Component:

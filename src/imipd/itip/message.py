@@ -128,6 +128,8 @@ class Context:
     """Whether contacts or events know who invites; asked only where everything else is for adding (Q2)."""
     split_from: CalendarObject | None = None
     """The stored series of which the message's UID names a second half (Q2)."""
+    server_answers: bool = False
+    """Whether the calendar server would answer a new invitation by itself (S5)."""
 
     def is_me(self, address: str) -> bool:
         """Return whether a comparable address is the recipient's, with or without ``+detail``."""

@@ -52,6 +52,9 @@ class Store(Protocol):
     def addresses(self, home: Home) -> tuple[str, ...]:
         """Return the ``mailto:`` addresses of calendar-user-address-set (RFC 6638 §2.4.1), comparable."""
 
+    def answers_invitations(self, home: Home) -> bool:
+        """Return whether the server answers a new invitation by itself, unless my line says SCHEDULE-AGENT=CLIENT."""
+
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         """Return every object with this UID in the collections that the account owns (rules A7, S1).
 

@@ -49,6 +49,16 @@ class CalDavStore:
         """See `Store.addresses`."""
         return self._account(home).principal.addresses
 
+    def answers_invitations(self, home: Home) -> bool:
+        """See `Store.answers_invitations`."""
+        return self._account(home).principal.manners.answers_invitations
+
+    def remark(self, home: Home) -> str:
+        """Return which mail the server may send when imipd writes, empty where it keeps quiet (rule S5)."""
+        principal = self._account(home).principal
+        # Who knows no address of his user cannot tell that he takes part (Xandikos without EMAIL).
+        return principal.manners.remark if principal.addresses else ""
+
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         """See `Store.find`."""
         with self._watching(home):

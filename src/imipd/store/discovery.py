@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from imipd.address import comparable
 
 from . import NoCalendarError, RefusedError, UnreachableError
-from .manners import Manners, recognized
+from .manners import Manners, Signs, recognized
 from .multistatus import CALDAV, CARDDAV, DAV, MalformedXMLError, Resource, propfind, resources
 from .transport import Wire
 from .verdict import Answer, verdict
@@ -172,7 +172,8 @@ def _default(wire: Wire, path: str, principal: Resource) -> str | None:
 def _manners(wire: Wire, path: str, listed: Iterable[tuple[str, Resource]]) -> Manners:
     """Return what the server is known to do in its own way."""
     answer = wire.request("OPTIONS", path)
-    return recognized(answer.headers, (resource.names(TYPE) for _, resource in listed))
+    names = (resource.names(TYPE) | resource.names(PRIVILEGES) for _, resource in listed)
+    return recognized(Signs(answer.headers, frozenset[str]().union(*names)))
 
 
 def _usable(found: Iterable[tuple[str, Resource]]) -> list[Collection]:

@@ -1,9 +1,10 @@
 """What a calendar server is known to do in its own way, and how it is recognized: by what it says of itself.
 
-Each row was seen with a real server of the version named; docs/calendar has a page for each.
+The tested rows were seen with the version named (docs/calendar has a page for each); what is not known is an ordinary
+server. Behind a proxy `Server` may be the proxy's, so the names in its XML count too.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 
@@ -15,19 +16,54 @@ class Manners:
     """Whether If-Match and If-None-Match are obeyed for every write (RFC 4791 §5.3.4)."""
     checks_uid: bool = True
     """Whether a second object with a UID is refused in the same calendar (RFC 4791 §5.3.2.1)."""
+    answers_invitations: bool = False
+    """Whether it answers a new invitation, unless the Attendee's line says SCHEDULE-AGENT=CLIENT (rule S5)."""
+    remark: str = ""
+    """What `imipd check` warns of: the mail that imipd cannot keep it from sending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What a server says of itself."""
+
+    headers: Mapping[str, str]
+    """Of an answer to OPTIONS; looked up in any case."""
+    names: frozenset[str]
+    """Of the resource types and privileges of its collections."""
 
 
 ORDINARY = Manners()
-SOGO = Manners(checks_etag=False)
+SOGO = Manners(
+    checks_etag=False,
+    answers_invitations=True,
+    remark="SOGo, if SOGoAppointmentSendEMailNotifications = YES: it mails the Organizer when imipd sets an answer back"
+    " after a reschedule, and when it deletes (cancelled = delete). See docs/calendar/sogo.md",
+)
 """SOGo 5.8 obeys If-Match for what is there, overwrites despite If-None-Match, and deletes whatever is there."""
 DAVICAL = Manners(checks_uid=False)
 """DAViCal 1.1.12 takes an object with a UID that the calendar holds under another name."""
+STRANGER = Manners(
+    remark="a server that schedules by itself (calendar-auto-schedule) and that imipd does not know: it may mail, or"
+    " refuse, what imipd writes. See docs/calendar",
+)
 
-SOGOS_OWN = frozenset({"{http://groupdav.org/}vevent-collection", "{http://groupdav.org/}vtodo-collection"})
+SOGOS = frozenset({"{http://groupdav.org/}vevent-collection", "{http://groupdav.org/}vtodo-collection"})
+CYRUS = "{http://cyrusimap.org/ns/}"
+KNOWN: tuple[tuple[Callable[[Signs], bool], Manners], ...] = (
+    (lambda signs: bool(signs.names & SOGOS), SOGO),
+    (lambda signs: bool(signs.headers.get("X-DAViCal-Version")), DAVICAL),
+    (lambda signs: any(name.startswith(CYRUS) for name in signs.names), ORDINARY),
+    # sabre/dav and what is built on it, by the header and, in Nextcloud, by its own token (from their source).
+    (lambda signs: bool(signs.headers.get("X-Sabre-Version")) or "nc-calendar-search" in _classes(signs), ORDINARY),
+    (lambda signs: "calendar-auto-schedule" in _classes(signs), STRANGER),
+)
 
 
-def recognized(headers: Mapping[str, str], types: Iterable[frozenset[str]]) -> Manners:
-    """Return a server's manners by the headers of an answer and the resource types of its collections."""
-    if any(names & SOGOS_OWN for names in types):
-        return SOGO
-    return DAVICAL if headers.get("X-DAViCal-Version") else ORDINARY
+def recognized(signs: Signs) -> Manners:
+    """Return the manners of the first known server that the signs fit."""
+    return next((manners for fits, manners in KNOWN if fits(signs)), ORDINARY)
+
+
+def _classes(signs: Signs) -> frozenset[str]:
+    """Return the compliance classes of the DAV header (RFC 4918 §10.1)."""
+    return frozenset(token.strip().lower() for token in (signs.headers.get("DAV") or "").split(","))

@@ -39,6 +39,7 @@ class MemoryStore:
         self._shelves: list[Shelf] = []
         self._addresses: dict[str, tuple[str, ...]] = {}
         self._contacts: dict[str, frozenset[str]] = {}
+        self._answering: set[str] = set()
         self._version = 0
         self._lock = threading.Lock()
 
@@ -49,6 +50,14 @@ class MemoryStore:
     def add_contacts(self, user: str, *addresses: str) -> None:
         """Let `user` have an address book with these comparable addresses."""
         self._contacts[user] = frozenset(addresses)
+
+    def let_answer(self, user: str) -> None:
+        """Let the server answer new invitations to `user` by itself, as SOGo does."""
+        self._answering.add(user)
+
+    def answers_invitations(self, home: Home) -> bool:
+        """See `Store.answers_invitations`."""
+        return home.username in self._answering
 
     def add_collection(
         self,

@@ -20,6 +20,8 @@ TEMPORARY = frozenset({408, 423, 425, 429})
 GONE = frozenset({404, 409, 410})
 """To a write: the object or its collection is not there any more (409: RFC 4918 §9.7.1)."""
 WRITES = frozenset({"PUT", "DELETE"})
+XANDIKOS_FORBIDS = "{urn:ietf:params:xml:ns:caldav}attendee-allowed"
+"""Xandikos 0.4.10 says so, with 412, where it knows its user's address and he is an Attendee."""
 SOGO_KEEPS = b"sequences don't match"
 """SOGo 5.8 says so, with 409, where an Attendee's copy loses an instance whose SEQUENCE is above 0."""
 
@@ -58,6 +60,8 @@ def verdict(answer: Answer) -> StoreError:
 def _refusal(answer: Answer) -> StoreError:
     """Return what a 4xx means."""
     conditions = preconditions(answer.body)
+    if XANDIKOS_FORBIDS in conditions:
+        return RefusedError(f"{answer}, the server lets nobody but the Organizer change this {_named(conditions)}")
     # Radicale answers 409, Xandikos 412, Cyrus 403 where the UID is held under another name.
     if answer.status == 412 or conditions & UID_CONFLICTS:
         return ConflictError(f"{answer}, changed in between {_named(conditions)}".rstrip())

@@ -38,6 +38,10 @@ class MeasuredStore:
         with self._told("lookup"):
             return self._store.addresses(home)
 
+    def answers_invitations(self, home: Home) -> bool:
+        with self._told("lookup"):
+            return self._store.answers_invitations(home)
+
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         with self._told("lookup"):
             return self._store.find(home, uid, component)

@@ -207,6 +207,7 @@ def test_every_copy_is_found(lab: Lab, uid: str) -> None:
     assert len(lab.store.find(lab.home, uid)) == 2
 
 
+@pytest.mark.parametrize("lab", servers("sogo", fake=True), indirect=True)
 def test_a_journal_entry_is_found_on_its_own_behalf(lab: Lab, uid: str) -> None:
     """Each type costs a query: what speaks of events and tasks does not ask for journal entries (M9)."""
     href = lab.store.create(lab.home, uid, "VJOURNAL", event(uid, component="VJOURNAL")).href

@@ -9,6 +9,7 @@ zeros or more is that of one escape, which is then shown.
 import multiprocessing
 import os
 import random
+import re
 import sys
 import time
 import traceback
@@ -31,6 +32,7 @@ from imipd.ledger import Entry, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.memory import Tombstone
 from imipd.policy import Policy
+from imipd.proof.verifier import Verifier
 from imipd.store import Home
 from imipd.store.memory import MemoryStore
 from mutation import ADDRESSES, Material, mutated, seeds
@@ -39,6 +41,7 @@ from stage import NOW, USER
 
 BILLION = 1_000_000_000
 """The seed of one execution is that of its run and nine digits more."""
+BORDER = "mx.example.org"
 SECRET = "op€n-sesame"
 SENDERS: tuple[Literal["any", "from", "dkim", "dmarc"], ...] = ("any", "from", "from", "from", "from", "dkim", "dmarc")
 TRUSTED = ("carol@example.com", "assistant@example.org")
@@ -87,7 +90,8 @@ class World:
         self.recipient = dice.choice(addresses)
         if dice.random() < 0.2:
             self._bury(stored)
-        self.gateway = Watched(Doors(self, self.store, self.ledger, lambda: NOW))
+        proof = Verifier(dice.choice((BORDER, BORDER, "")))
+        self.gateway = Watched(Doors(self, self.store, self.ledger, lambda: NOW, proof=proof))
 
     def account_of(self, address: str) -> Account | None:
         """Serve the one account."""
@@ -95,7 +99,7 @@ class World:
 
     def deliver(self, content: bytes) -> list[str]:
         """Deliver to the account and to a stranger, check what is promised, and return what came of it."""
-        before = self.bodies()
+        before, is_vouched = self.bodies(), vouched(content)
         self.gateway.judged.clear()
         with capture_logs() as logged:
             statuses = self.gateway.deliver(Envelope("", (self.recipient, "nobody@example.org"), content))
@@ -105,6 +109,8 @@ class World:
         judged = self.gateway.judged
         if self.bodies() != before and not any(judgement.writes for _, judgement in judged):
             raise BrokenError("changed without a decision")
+        if self.bodies() != before and self.account.policy.sender in ("dkim", "dmarc") and not is_vouched:
+            raise BrokenError("changed by a sender whom nothing proves")
         for message, judgement in judged:
             said = (message, judgement, self.gateway.originator, self._me(), self.account.policy)
             kept_by(Case(*said, calendar=tuple(held for body in before if (held := readable(body)))))
@@ -124,6 +130,11 @@ class World:
         held = readable(stored)
         said = ("", "", USER, NOW, "", "", "", held.uid if held else "", (), "updated", "cancelled")
         self.ledger.complete(Entry(*said, tombstones=(buried,)))
+
+
+def vouched(content: bytes) -> bool:
+    """Return whether anything in a mail looks like the border's word that something passed."""
+    return re.search(rb"authentication-results[^@]*" + BORDER.encode() + rb".*pass", content, re.I | re.S) is not None
 
 
 def policy(dice: random.Random) -> Policy:

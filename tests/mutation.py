@@ -41,6 +41,8 @@ TOKENS = tuple(
         *(';X-IMIPD-FIRST="mailto:mallory@evil.example"', ';SENT-BY="mailto:mallory@evil.example"'),
         *("From: mallory@evil.example\r\n", "ATTENDEE;PARTSTAT=ACCEPTED:mailto:alice@example.org\r\n"),
         *(
+            "Authentication-Results: mx.example.org; dmarc=pass header.from=example.net\r\n",
+            "dkim=pass header.d=example.net;",
             ';DELEGATED-FROM="mailto:bob@example.net"',
             "BEGIN:VJOURNAL\r\n",
             "X-Spam-Flag: YES\r\n",

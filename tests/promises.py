@@ -109,6 +109,8 @@ def _is_entitled(case: Case) -> None:
         named = {case.originator or ""}  # he publishes himself (M7)
     if case.held is None:  # the first half of a series vouches for the second (Q2)
         named |= {address for held in case.calendar for address in _named(held)}
+    if case.message.method == "PUBLISH" and case.held is None and not case.message.content.organizer:
+        named.add(case.originator or "nobody")  # who publishes in nobody's name publishes in his own (M7)
     if not _with_aliases({case.originator or ""}, case.policy) & {*named, *case.policy.trusted_senders}:
         raise BrokenError(f"{case.originator} changed what names only {sorted(named)}")
 

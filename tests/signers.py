@@ -10,6 +10,7 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from dkim.canonicalization import CanonicalizationPolicy
+from nacl.signing import SigningKey
 
 from imipd.proof import UnansweredError
 
@@ -81,9 +82,25 @@ def signed(
         (b"bh", base64.b64encode(signer.hasher(body[: int(tags.get("l", len(body)))]).digest())),
         (b"b", b"0" * 60),
     ]
-    key = dkim.parse_pem_private_key(pem(private_key(f"{selector}.{domain}", bits)))
+    name = f"{selector}.{domain}"
+    key = ed25519_key(name) if algorithm == b"ed25519-sha256" else _parsed(private_key(name, bits))
     value = signer.gen_header(fields, [name.encode() for name in names], policy, b"DKIM-Signature", key)
     return bytes(b"DKIM-Signature: " + value + mail)
+
+
+@cache
+def ed25519_key(name: str) -> SigningKey:
+    """Return the Ed25519 key of this name, made once."""
+    return SigningKey.generate()
+
+
+def ed25519_record(name: str) -> bytes:
+    """Return its record in the DNS (RFC 8463 §4)."""
+    return b"v=DKIM1; k=ed25519; p=" + base64.b64encode(bytes(ed25519_key(name).verify_key))
+
+
+def _parsed(key: rsa.RSAPrivateKey) -> object:
+    return dkim.parse_pem_private_key(pem(key))
 
 
 def _fields(tags: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

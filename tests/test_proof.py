@@ -11,7 +11,7 @@ from imipd.envelope import DONE, TRY_AGAIN
 from imipd.mail import read
 from imipd.proof import Claim, Method, UnansweredError, Verdict
 from imipd.proof.verifier import Verifier
-from signers import SIGNED, Dns, changed, sealed, signed
+from signers import SIGNED, Dns, changed, ed25519_record, sealed, signed
 
 LIST, OTHER = "lists.example.com", "forward.example.org"
 
@@ -150,15 +150,21 @@ class TestSignature:
         del dns.records["s1._domainkey.example.net"]
         assert judged(signed(cancel()), dns) == Verdict(False, "signature of example.net: no key s1")
 
-    def test_ed25519_beside_rsa(self, dns: Dns) -> None:
-        """Senders who sign with it sign with RSA too; PyNaCl, which verifies it, is not required."""
-        dns.records["ed._domainkey.example.net"] = (b"v=DKIM1; k=ed25519; p=" + b"A" * 43 + b"=",)
-        twice = signed(cancel(), selector="ed").replace(b"a=rsa-sha256", b"a=ed25519-sha256", 1)
-        assert (
-            judged(twice, dns).detail == "signature of example.net: ed25519 cannot be verified here: PyNaCl is missing"
-        )
-        both = twice[: len(twice) - len(cancel())] + signed(cancel())
-        assert judged(both, dns).proven
+    def test_ed25519(self, dns: Dns) -> None:
+        """RFC 8463."""
+        dns.records["ed._domainkey.example.net"] = (ed25519_record("ed.example.net"),)
+        mail = signed(cancel(), selector="ed", a="ed25519-sha256")
+        assert judged(mail, dns) == Verdict(True, "dkim=pass for example.net, verified here")
+        assert judged(mail.replace(b"END:VEVENT", b"END:EVENT"), dns).detail.endswith("does not verify")
+        dns.records["ed._domainkey.example.net"] = (ed25519_record("other.example.net"),)
+        assert judged(mail, dns).detail.endswith("does not verify")
+
+    def test_ed25519_that_is_labelled_as_rsa(self, dns: Dns) -> None:
+        """The key's type and the signature's algorithm have to agree."""
+        dns.records["s1._domainkey.example.net"] = (ed25519_record("s1.example.net"),)
+        assert judged(signed(cancel()), dns).detail.endswith("does not verify")
+        dns.publish("example.net", "ed")
+        assert judged(signed(cancel(), selector="ed", a="ed25519-sha256"), dns).detail.endswith("does not verify")
 
     @pytest.mark.parametrize("tag", [{"i": "example.net"}, {"i": "bob"}, {"c": "odd/odd"}, {"q": "http"}, {"v": "2"}])
     def test_odd_tags(self, dns: Dns, tag: dict[str, str]) -> None:

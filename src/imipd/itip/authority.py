@@ -5,7 +5,7 @@ Nothing that the message itself brings along proves anything (RFC 6047 §2.2.1).
 
 from collections.abc import Sequence
 
-from imipd.address import is_listed
+from imipd.address import comparable, is_listed, without_detail
 from imipd.policy import Policy
 
 from . import revision
@@ -76,8 +76,8 @@ def _own_invitation(message: ItipMessage, context: Context) -> NoAction | None:
     organizer = message.content.organizer
     if message.is_of_attendee or organizer is None or not context.is_me(organizer.address):
         return None
-    mine = {party.address for party in message.content.attendees if context.is_me(party.address)}
-    if mine - {organizer.address}:
+    mine = {without_detail(party.address) for party in message.content.attendees if context.is_me(party.address)}
+    if mine - {without_detail(organizer.address)}:
         return None  # two people of one account
     return NoAction(Reason.OWN_MESSAGE, "the ORGANIZER is the recipient")
 
@@ -126,15 +126,18 @@ def _wrong_sender(message: ItipMessage, stored: CalendarObject | None, context: 
 def not_from_the_organizer(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Error | None:
     """Return why the originator does not speak for the Organizer, None where he does (A2)."""
     organizer = stored.organizer if stored else message.content.organizer
-    if context.policy.sender == "any" or organizer is None:
+    if organizer is None or _speaks_for(organizer.address, context):
         return None
     known = organizer if stored else organizer_of_first_half(message.content, context)
-    if context.originator == organizer.address or (known and _is_named(known, context)):
-        return None
-    if is_trusted(context) or (stored is None and is_first_contact(message, context)):
+    if (known and _is_named(known, context)) or (stored is None and is_first_contact(message, context)):
         return None
     detail = f"From {context.originator or 'nobody in particular'}, ORGANIZER {organizer.address}"
     return Error(Reason.SENDER_IS_NOT_THE_ORGANIZER, detail)
+
+
+def _speaks_for(address: str, context: Context) -> bool:
+    """Return whether From is the Organizer with this address, or may speak for each (A2)."""
+    return context.policy.sender == "any" or context.originator == address or is_trusted(context)
 
 
 def _is_named(stored: Party, context: Context) -> bool:
@@ -151,10 +154,12 @@ def is_trusted(context: Context) -> bool:
 def is_first_contact(message: ItipMessage, context: Context) -> bool:
     """Return whether From may bring a new event of a calendar id, from which nobody ever mails (A2).
 
-    Where the ledger knows who brought it before, only he may.
+    Where the ledger knows who brought it before, only he may; and nobody whose address could not be remembered.
     """
     organizer = message.content.organizer
-    if message.method != "REQUEST" or context.policy.invitations == "ignore" or organizer is None:
+    if message.method != "REQUEST" or context.policy.invitations == "ignore":
+        return False
+    if organizer is None or context.originator is None:
         return False
     is_calendar = is_listed(organizer.address, (f"*@{name}" for name in context.policy.calendar_ids))
     return is_calendar and revision.first(organizer, context.memory) in ("", context.originator)
@@ -178,10 +183,22 @@ def organizer_of_first_half(content: CalendarObject, context: Context) -> Party 
     return first.organizer if any(context.is_me(party.address) for party in first.attendees) else None
 
 
-def are_one(address: str | None, other: str, policy: Policy) -> bool:
-    """Return whether two addresses are one person's, also as the operator says (A2)."""
-    groups = (group for group in policy.attendee_aliases if is_listed(other, group))
-    return address == other or any(is_listed(address, group) for group in groups)
+def brings_second_half(message: ItipMessage, context: Context) -> bool:
+    """Return whether it is the second half of a series of mine, from whom A2 lets change the first (Q2).
+
+    Who may bring new events alone, a delegator or a first contact, may not.
+    """
+    half = organizer_of_first_half(message.content, context)
+    return half is not None and (_speaks_for(half.address, context) or _is_named(half, context))
+
+
+def _selves(address: str | None, policy: Policy) -> frozenset[str]:
+    """Return the addresses of the person who has this one, also those that the operator names (A2).
+
+    Found once for thousands of others: a message may list as many as it likes.
+    """
+    groups = (group for group in policy.attendee_aliases if is_listed(address, group))
+    return frozenset(comparable(each) for group in groups for each in group) | ({address} if address else set())
 
 
 def speaks_for_himself(message: ItipMessage, context: Context) -> bool:
@@ -194,20 +211,17 @@ def speaks_for_himself(message: ItipMessage, context: Context) -> bool:
 
 def _delegates_to_me(message: ItipMessage, context: Context) -> bool:
     """An Attendee who delegates to me may hand me the invitation; `request` sees that he changes nothing (A1)."""
-    return message.method == "REQUEST" and any(
-        are_one(context.originator, delegator, context.policy)
-        for party in message.content.attendees
-        if context.is_me(party.address)
-        for delegator in party.addresses("DELEGATED-FROM")
-    )
+    mine = (party for party in message.content.attendees if context.is_me(party.address))
+    originators = _selves(context.originator, context.policy)
+    return message.method == "REQUEST" and any(party.addresses("DELEGATED-FROM") & originators for party in mine)
 
 
 def _wrong_attendee(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Error | None:
     said = answering(message, context)
     if said is None:
         return None  # what it lacks, the method says
-    listed = (said.address, listed_instead(said, stored, context) if stored else "")
-    if is_trusted(context) or any(are_one(context.originator, address, context.policy) for address in listed):
+    listed = {said.address, listed_instead(said, stored, context) if stored else ""}
+    if is_trusted(context) or listed & _selves(context.originator, context.policy):
         return None
     known = [party for party in stored.attendees if party.address in listed] if stored else []
     if any(_is_named(party, context) for party in known):
@@ -226,9 +240,11 @@ def listed_instead(said: Party, stored: CalendarObject, context: Context) -> str
     if said.address in listed:
         return ""
     for address in (said.address,) if is_trusted(context) else (said.address, context.originator):
-        same = [other for other in listed if are_one(address, other, context.policy)]
+        same = listed & _selves(address, context.policy)
+        if context.originator in same:
+            return context.originator
         if same:
-            return next((other for other in same if other == context.originator), same[0] if len(same) == 1 else "")
+            return next(iter(same)) if len(same) == 1 else ""
     return ""
 
 
@@ -241,7 +257,7 @@ def answering(message: ItipMessage, context: Context) -> Party | None:
     listed = message.content.attendees
     addresses = {party.address for party in listed}
     if len(addresses) > 1 and (message.method == "COUNTER" or _tell_of_delegation(listed)):
-        addresses = {address for address in addresses if are_one(context.originator, address, context.policy)}
+        addresses &= _selves(context.originator, context.policy)
     if len(addresses) != 1:
         return None
     return next(party for party in listed if party.address in addresses)

@@ -39,7 +39,7 @@ def first_half(uid: str) -> str | None:
 def _invite(message: ItipMessage, context: Context) -> Decision:
     """Add a new object, where the policy says so (Q2)."""
     unwanted = acquaintance.unwanted(message, context)
-    if unwanted and authority.organizer_of_first_half(message.content, context) is None:
+    if unwanted and not authority.brings_second_half(message, context):
         return _gone(message.content, context) or NoAction(Reason.INVITATION_NOT_ADDED, unwanted)
     return added(message, context, Reason.INVITED)
 

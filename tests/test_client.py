@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imipd import client
@@ -85,6 +85,7 @@ def test_a_large_mail_is_not_held(daemon: tuple[Running, str]) -> None:
     assert process.wait(60) == 0
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_content_is_the_same_on_the_wire_however_it_was_cut(pieces: list[bytes]) -> None:
     """The daemon's own reader finds every byte, LF as CRLF, and nothing behind the end."""
@@ -97,6 +98,7 @@ def test_content_is_the_same_on_the_wire_however_it_was_cut(pieces: list[bytes])
     assert (content.take(), content.rest) == (expected, b"")
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_only_the_from_line_is_taken_off(pieces: list[bytes]) -> None:
     mail = b"".join(pieces)

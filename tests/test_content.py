@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from imipd.ingress.content import Content
@@ -13,6 +13,7 @@ from imipd.ingress.content import Content
 WIRE = st.lists(st.sampled_from([b"\r", b"\n", b".", b"a", b"\r\n", b"\r\n."]), max_size=40).map(b"".join)
 
 
+@settings(deadline=None)
 @given(wire=WIRE, cuts=st.lists(st.integers(1, 7), min_size=1, max_size=20), limit=st.integers(0, 50))
 @example(wire=b"\r\n..\r\n", cuts=[1], limit=50)
 def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], limit: int) -> None:

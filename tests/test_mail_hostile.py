@@ -102,6 +102,7 @@ def well_formed(mail: Mail) -> bool:
     return parts and address and (mail.obstacle is None) == bool(mail.parts) and mail.message_id.isprintable()
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000))
 def test_any_bytes_give_a_mail(raw: bytes) -> None:
     """As they are, as a header, and as a calendar."""
@@ -109,7 +110,7 @@ def test_any_bytes_give_a_mail(raw: bytes) -> None:
     assert all(well_formed(read(mail, Limits(part=1000))) for mail in marked)
 
 
-@settings(max_examples=300)
+@settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_any_mutation_gives_a_mail(draw: st.DataObject) -> None:
     """Cut, doubled, overwritten: a broken sample is still a Mail."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from email import message_from_bytes
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from imipd.envelope import DONE, TRY_AGAIN, Envelope, Status
@@ -220,6 +220,7 @@ def test_an_outcome_is_one_line() -> None:
     assert field == b"X-Imipd-Outcome: updated; uid=a Bcc: b"
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([b"X-Imipd-Outcome: a", b"A: b", b"\n", b"\r\n", b"\r", b" ", b""])).map(b"".join))
 def test_stamping_again_changes_nothing(mail: bytes) -> None:
     """What we have stamped is replaced, not added to; another reader of mail finds nothing from outside."""

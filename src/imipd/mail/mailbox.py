@@ -5,8 +5,8 @@ all. The library has two, and both must find the same one address; a display nam
 """
 
 import re
+from email import utils
 from email.policy import default
-from email.utils import getaddresses
 
 from imipd.address import comparable
 
@@ -20,6 +20,8 @@ _COMMENTS = 20
 _ATOM = r"[^\s@<>()\[\],:;\"\\\x00-\x1f\x7f]+"
 _ADDRESS = re.compile(rf"{_ATOM}@(?:{_ATOM}|\[[0-9a-zA-Z.:]+\])")
 _ENCODED = re.compile(r"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", re.IGNORECASE)
+# Debian's Python 3.11.2 and later releases find nothing in "bob@example.net <bob@example.net>" unless told so.
+_TOLERANT = {"strict": False} if hasattr(utils, "supports_strict_parsing") else {}
 _UNCLOSED = ("end of header", "missing trailing '>'")
 
 
@@ -38,7 +40,7 @@ def only_address(value: str) -> str | None:
 
 def _as_before(value: str) -> set[str]:
     """Return the addresses that the reader of RFC 2822 finds; encoded-words are names, whatever they say."""
-    return {address for _, address in getaddresses([_ENCODED.sub("name", value)])}
+    return {address for _, address in utils.getaddresses([_ENCODED.sub("name", value)], **_TOLERANT)}
 
 
 def _as_now(value: str) -> set[str]:

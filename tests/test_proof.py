@@ -294,6 +294,14 @@ class TestChain:
         twice = sealed(sealed(cancel(), "dkim=pass header.d=example.net", OTHER), "arc=pass; dkim=none")
         assert not judged(twice, dns, sealers=[LIST]).proven
 
+    @pytest.mark.parametrize("instance", ["x=i=0; i=2", "x=I=0; i=2", "xi=0; i=2"])
+    def test_that_only_seems_to_end_with_a_trusted_seal(self, dns: Dns, instance: str) -> None:
+        """dkimpy 1.1.8 takes the first "i=" of a field for its instance, wherever it stands, and passes over 0."""
+        seal = f"ARC-Seal: {instance}; a=rsa-sha256; cv=none; d={LIST}; s=s1; b=AA\r\n"
+        signature = f"ARC-Message-Signature: {instance}; a=rsa-sha256; d={LIST}; s=s1; h=from; bh=AA; b=AA\r\n"
+        mail = sealed((seal + signature).encode() + cancel(), "dkim=pass header.d=example.net", OTHER)
+        assert judged(mail, dns, sealers=[LIST]).detail.endswith("an ARC chain that cannot be read")
+
     def test_too_long(self, dns: Dns) -> None:
         mail = self.mail()
         for _ in range(5):

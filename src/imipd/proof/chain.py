@@ -5,6 +5,7 @@ counts where the whole chain holds and its newest sealer is trusted; believed is
 follow each other up to the newest, for it alone saw what came from outside.
 """
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -31,12 +32,10 @@ def vouched(method: Method, letter: Letter, author: str, sealers: Collection[str
     if (sealer := domain_of(text(newest.get(b"d", b"")))) not in sealers:
         raise RefusedError(f"ARC sealer {sealer} is not trusted")
     check_scope(_newest(letter, b"arc-message-signature"))
-    sets = _verified(letter, ask)
-    first = sets[0]
-    for each in sets:
-        if _sealer(each) not in sealers:
-            break
-        first = each
+    trusted = list(itertools.takewhile(lambda each: _sealer(each) in sealers, _verified(letter, ask)))
+    if not trusted:  # the library has read another seal than we have
+        raise RefusedError("an ARC chain that cannot be read")
+    first = trusted[-1]
     _, _, results = text_of(first["aar-value"]).partition(";")
     said = read(results.strip())
     verdict = judge(method, said.results if said else (), author)
@@ -49,17 +48,27 @@ def text_of(value: bytes) -> str:
 
 
 def _newest(letter: Letter, name: bytes) -> Tags:
-    """Return the tags of the newest field of this name: its instances run from 1 without a gap (RFC 8617 §5.2)."""
+    """Return the tags of the newest field of this name: its instances run from 1 without a gap (RFC 8617 §5.2).
+
+    To dkimpy 1.1.8 the first "i=" of a field is its instance, wherever it stands, and it passes over 0: of a field
+    that says two things the chain would be another one than is verified.
+    """
     fields = letter.all(name)
     if not fields:
         raise RefusedError("no ARC chain")
     if len(fields) > MOST or any(len(field) > LONGEST for field in fields):
         raise RefusedError("an ARC chain that is too long")
-    found = [said for field in fields if (said := tags(field))]
-    newest = [said for said in found if said.get(b"i") == str(len(fields)).encode()]
-    if len(newest) != 1:
+    found = {said.get(b"i"): said for field in fields if (said := tags(field)) and said.get(b"i") == _instance(field)}
+    numbers = [str(number).encode() for number in range(1, len(fields) + 1)]
+    if set(found) != set(numbers):
         raise RefusedError("an ARC chain that cannot be read")
-    return newest[0]
+    return found[numbers[-1]]
+
+
+def _instance(field: bytes) -> bytes:
+    """Return what the library takes for the instance of a field."""
+    found = dkim.ARC.INSTANCE_RE.search(field)
+    return bytes(found[1]) if found else b""
 
 
 def _verified(letter: Letter, ask: Ask) -> list[Mapping[str, Any]]:

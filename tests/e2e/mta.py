@@ -2,8 +2,10 @@
 
 import smtplib
 import subprocess
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from correspondence import BOB
 
@@ -32,6 +34,10 @@ class Mta(Protocol):
     def flush(self) -> None:
         """Have it try again now."""
 
+    @property
+    def log(self) -> str:
+        """Return what it says about its deliveries."""
+
 
 def submit(mta: Mta, letter: Letter) -> None:
     """Send a mail in one transaction; raise where the mail server does not take it."""
@@ -43,7 +49,7 @@ def submit(mta: Mta, letter: Letter) -> None:
     assert refused == {}
 
 
-def snippet(name: str, replaced: dict[str, object]) -> str:
+def snippet(name: str, replaced: Mapping[str, object]) -> str:
     """Return a file of deploy/ with the paths and ports of a test; each must stand in it."""
     text = (DEPLOY / name).read_text()
     for found, value in replaced.items():
@@ -54,6 +60,14 @@ def snippet(name: str, replaced: dict[str, object]) -> str:
 
 def run(*command: str | Path, is_checked: bool = True) -> str:
     """Run a command and return what it says."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert not is_checked or done.returncode == 0, (command, done.stdout, done.stderr)
-    return done.stdout
+    # Into a file: a daemon inherits our outputs, and a pipe would stay open as long as it runs.
+    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+        done = subprocess.run(command, stdout=output, stderr=errors, timeout=60, check=False)
+        said, wrong = (_content(file) for file in (output, errors))
+    assert not is_checked or done.returncode == 0, (command, said, wrong)
+    return said
+
+
+def _content(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from urllib.request import Request, urlopen
 
 from daemons import free_place, serving
@@ -51,6 +52,16 @@ def until(reached: Callable[[], object], what: str) -> None:
         time.sleep(0.1)
 
 
+class Beside(Protocol):
+    """Another program of a way."""
+
+    def start(self) -> None:
+        """Start it."""
+
+    def stop(self) -> None:
+        """Stop it."""
+
+
 @dataclass
 class Server:
     """Something that can be started and stopped again and again."""
@@ -77,6 +88,8 @@ class Stand:
     dav: str = field(default_factory=free_place)
     more: str = ""
     """What the way adds to imipd's configuration."""
+    beside: list[Beside] = field(default_factory=list)
+    """What else runs."""
 
     def __post_init__(self) -> None:
         self.calendars = Server(self._calendars)

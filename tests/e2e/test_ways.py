@@ -1,6 +1,8 @@
 """Every way into imipd: each mail is once in the mailbox and once in the calendar, whatever was away meanwhile."""
 
+import smtplib
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import pytest
@@ -13,7 +15,7 @@ from .ways import WAYS, Way
 pytestmark = pytest.mark.e2e
 
 PARAMETERS = [pytest.param(way, id=way.name, marks=pytest.mark.xdist_group(way.name)) for way in WAYS]
-LARGE = 20 * 2**20
+LARGE, OVER_THE_LIMIT = 20 * 2**20, 26 * 2**20
 
 
 @dataclass
@@ -57,11 +59,11 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
         mta = way.build(stand)
         stand.calendars.start()
         stand.imipd.start()
-        mta.start()
-        try:
+        with ExitStack() as started:
+            for each in (*stand.beside, mta):
+                each.start()
+                started.callback(each.stop)
             yield Running(way, stand, mta)
-        finally:
-            mta.stop()
 
 
 def test_one_mail(running: Running) -> None:
@@ -78,15 +80,36 @@ def test_several_recipients_in_one_transaction(running: Running) -> None:
 
 
 def test_an_address_beyond_ascii(running: Running) -> None:
+    """Where a program on the way cannot take it, the sender hears of it, and no mailbox has it."""
     letter = invitation(ALICE_UMLAUT)
+    if running.way.beyond_ascii == "refused":
+        with pytest.raises(smtplib.SMTPNotSupportedError):
+            submit(running.mta, letter)
+        return
     submit(running.mta, letter)
-    running.arrives(letter)
+    if running.way.beyond_ascii == "arrives":
+        running.arrives(letter)
+        return
+    until(lambda: "5.6.7" in running.mta.log, "a bounce")
+    until(running.mta.empty, "an empty queue")
+    assert running.stand.mailbox(ALICE_UMLAUT, letter) == []
 
 
 def test_a_large_mail(running: Running) -> None:
     letter = invitation(ALICE, filling=LARGE)
     submit(running.mta, letter)
     running.arrives(letter)
+
+
+def test_a_mail_over_the_limit(running: Running) -> None:
+    """imipd does not read it (`limits.mail`), and every byte of it reaches the mailbox."""
+    letter = invitation(ALICE, filling=OVER_THE_LIMIT)
+    submit(running.mta, letter)
+    until(lambda: running.stand.mailbox(ALICE, letter), "the mail")
+    until(running.mta.empty, "an empty queue")
+    (mail,) = running.stand.mailbox(ALICE, letter)
+    assert mail.partition(b"\n\n")[2].rstrip(b"\n") == letter.body
+    assert running.stand.calendar(ALICE, letter) == 0
 
 
 def test_imipd_away_and_back(running: Running) -> None:

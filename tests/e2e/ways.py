@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from daemons import free_place
 from imipd import client
 
+from .dovecot import Dovecot
 from .mta import Mta, snippet
 from .postfix import Postfix
 from .stand import Stand
@@ -22,8 +24,8 @@ class Way:
     build: Callable[[Stand], Mta]
     is_copy: bool = False
     """Whether the mailbox has the mail while imipd or the calendar is away."""
-    takes: frozenset[str] = field(default=frozenset({"non-ascii"}))
-    """Of what not every mail server can do."""
+    beyond_ascii: Literal["arrives", "bounces", "refused"] = "arrives"
+    """What becomes of a mail to an address beyond ASCII: old programs do not know SMTPUTF8 (RFC 6531)."""
 
 
 def imipc(stand: Stand) -> Path:
@@ -71,8 +73,50 @@ def copy_by_imipc(stand: Stand) -> Mta:
     return postfix
 
 
+def before_dovecot_by_unix(stand: Stand) -> Mta:
+    """Postfix, imipd, Dovecot, over unix sockets."""
+    dovecot = _dovecot(stand)
+    stand.more = _forward("lmtp", f"unix:{dovecot.socket}")
+    postfix = _postfix(stand)
+    postfix.add("main.cf", snippet("postfix/lmtp-main.cf", {"/run/imipd/lmtp.sock": stand.socket}))
+    return postfix
+
+
+def before_dovecot_by_tcp(stand: Stand) -> Mta:
+    """Postfix, imipd, Dovecot, over TCP."""
+    dovecot = _dovecot(stand)
+    stand.more = _forward("lmtp", dovecot.tcp)
+    postfix = _postfix(stand)
+    replaced = {"#virtual": "virtual", "virtual": "#virtual", "127.0.0.1:2424": stand.tcp}
+    postfix.add("main.cf", snippet("postfix/lmtp-main.cf", replaced).replace("##virtual", "virtual"))
+    return postfix
+
+
+def content_filter(stand: Stand) -> Mta:
+    """Postfix, imipd by SMTP, and back."""
+    back = free_place()
+    stand.more = _forward("smtp", back)
+    postfix = _postfix(stand)
+    postfix.add("main.cf", snippet("postfix/filter-main.cf", {"[127.0.0.1]:2525": stand.smtp}))
+    postfix.add("master.cf", snippet("postfix/filter-master.cf", {"127.0.0.1:10026": back}))
+    return postfix
+
+
+def _dovecot(stand: Stand, more: str = "") -> Dovecot:
+    dovecot = Dovecot(stand.subfolder("dovecot"), stand.mailboxes, more)
+    stand.beside.append(dovecot)
+    return dovecot
+
+
+def _forward(key: str, place: str) -> str:
+    return f'[forward]\n{key} = "{place}"\n'
+
+
 WAYS = (
     Way("postfix-copy-tcp", copy_by_tcp, is_copy=True),
     Way("postfix-copy-unix", copy_by_unix, is_copy=True),
     Way("postfix-copy-imipc", copy_by_imipc, is_copy=True),
+    Way("postfix-imipd-dovecot-unix", before_dovecot_by_unix, beyond_ascii="bounces"),
+    Way("postfix-imipd-dovecot-tcp", before_dovecot_by_tcp, beyond_ascii="bounces"),
+    Way("postfix-filter", content_filter),
 )

@@ -6,8 +6,9 @@ export PIP_ROOT_USER_ACTION = ignore
 PYTEST ?= -n auto
 
 # What the end-to-end tests run beside us.
-E2E_PACKAGES = postgresql postfix systemd \
-  cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules davical libapache2-mod-php sogo memcached
+E2E_PACKAGES = postgresql systemd \
+  cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules davical libapache2-mod-php sogo memcached \
+  postfix dovecot-core dovecot-lmtpd dovecot-sieve procmail maildrop libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
 .PHONY: demo test check e2e fuzz storm mutation lock clean

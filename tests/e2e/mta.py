@@ -1,6 +1,7 @@
 """What the tests ask of a mail server, and the files of deploy/ that it is set up with."""
 
 import smtplib
+import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -37,6 +38,12 @@ class Mta(Protocol):
     @property
     def log(self) -> str:
         """Return what it says about its deliveries."""
+
+
+def is_listening(port: int) -> bool:
+    """Return whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def submit(mta: Mta, letter: Letter) -> None:

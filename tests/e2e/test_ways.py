@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from .letter import ALICE, ALICE_UMLAUT, CALENDARS, CAROL, DAVE, Letter, invitation
-from .mta import Mta, submit
+from .mta import Mta, is_listening, submit
 from .stand import Server, Stand, standing, until
 from .ways import WAYS, Way
 
@@ -63,6 +63,7 @@ def running(request: pytest.FixtureRequest) -> Iterator[Running]:
             for each in (*stand.beside, mta):
                 each.start()
                 started.callback(each.stop)
+            until(lambda: is_listening(mta.port), "the mail server")
             yield Running(way, stand, mta)
 
 

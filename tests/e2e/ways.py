@@ -1,6 +1,7 @@
 """The ways from a mail server to imipd, each set up with the very files of deploy/, as a table."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from daemons import free_place
 from imipd import client
 
 from .dovecot import Dovecot
+from .exim import Exim
 from .mta import Mta, snippet
 from .postfix import Postfix
 from .stand import Stand
@@ -68,7 +70,7 @@ def copy_by_unix(stand: Stand) -> Mta:
 def copy_by_imipc(stand: Stand) -> Mta:
     """Postfix: recipient_bcc_maps, a pipe."""
     postfix = _copying(stand, "imipd:")
-    replaced = {"user=imipd": "user=nobody", "/usr/local/bin/imipc": imipc(stand), "/run/imipd/lmtp.sock": stand.socket}
+    replaced = {"user=imipd": "user=nobody", **_imipc(stand)}
     postfix.add("master.cf", snippet("postfix/master.cf", replaced))
     return postfix
 
@@ -87,8 +89,8 @@ def before_dovecot_by_tcp(stand: Stand) -> Mta:
     dovecot = _dovecot(stand)
     stand.more = _forward("lmtp", dovecot.tcp)
     postfix = _postfix(stand)
-    replaced = {"#virtual": "virtual", "virtual": "#virtual", "127.0.0.1:2424": stand.tcp}
-    postfix.add("main.cf", snippet("postfix/lmtp-main.cf", replaced).replace("##virtual", "virtual"))
+    replaced = {"lmtp:unix:/run/imipd/lmtp.sock": f"lmtp:inet:{stand.tcp}"}
+    postfix.add("main.cf", snippet("postfix/lmtp-main.cf", replaced))
     return postfix
 
 
@@ -99,6 +101,45 @@ def content_filter(stand: Stand) -> Mta:
     postfix = _postfix(stand)
     postfix.add("main.cf", snippet("postfix/filter-main.cf", {"[127.0.0.1]:2525": stand.smtp}))
     postfix.add("master.cf", snippet("postfix/filter-master.cf", {"127.0.0.1:10026": back}))
+    return postfix
+
+
+def procmail(stand: Stand) -> Mta:
+    """Postfix, procmail, which calls imipc."""
+    rules = stand.folder / "procmailrc"
+    rules.write_text(snippet("procmail/procmailrc", _imipc(stand)))
+    mailbox = f"DEFAULT={stand.mailboxes}/${{user}}/"
+    return _delivering(stand, f"/usr/bin/procmail -t {mailbox} SENDER=${{sender}} RECIPIENT=${{recipient}} {rules}")
+
+
+def maildrop(stand: Stand) -> Mta:
+    """Postfix, maildrop, which calls imipc."""
+    rules = stand.folder / "mailfilter"
+    # A maildir is a folder that is there; in a file maildrop would write one mail after the other.
+    mailbox = f"{stand.mailboxes}/$3"
+    deliver = f'`test -d {mailbox} || /usr/bin/maildirmake.maildrop {mailbox}`\nto "{mailbox}/"\n'
+    rules.write_text(snippet("maildrop/mailfilter", _imipc(stand)) + deliver)
+    shutil.chown(rules, "nobody")  # or maildrop refuses it
+    return _delivering(stand, f"/usr/bin/maildrop {rules} ${{sender}} ${{recipient}} ${{user}}")
+
+
+def exim(stand: Stand) -> Mta:
+    """Exim: an unseen router, LMTP over a unix socket."""
+    replaced = {"/run/imipd/lmtp.sock": stand.socket}
+    pieces = snippet("exim/router", {}), snippet("exim/transport", replaced)
+    return Exim(stand.subfolder("exim"), int(free_place().rpartition(":")[2]), stand.mailboxes, *pieces)
+
+
+def _imipc(stand: Stand) -> dict[str, object]:
+    return {"/usr/local/bin/imipc": imipc(stand), "/run/imipd/lmtp.sock": stand.socket}
+
+
+def _delivering(stand: Stand, command: str) -> Postfix:
+    """Return Postfix with a program that delivers."""
+    postfix = _postfix(stand)
+    postfix.add("main.cf", "virtual_transport = deliver\ndeliver_destination_recipient_limit = 1\n")
+    service = f"deliver unix - n n - 2 pipe\n  flags=R user=nobody null_sender=\n  argv={command}\n"
+    postfix.add("master.cf", service)
     return postfix
 
 
@@ -119,4 +160,7 @@ WAYS = (
     Way("postfix-imipd-dovecot-unix", before_dovecot_by_unix, beyond_ascii="bounces"),
     Way("postfix-imipd-dovecot-tcp", before_dovecot_by_tcp, beyond_ascii="bounces"),
     Way("postfix-filter", content_filter),
+    Way("procmail", procmail),
+    Way("maildrop", maildrop),
+    Way("exim", exim, is_copy=True),
 )

@@ -51,15 +51,16 @@ class Dovecot:
         self.folder = folder
         port = self.tcp.rpartition(":")[2]
         text = CONFIG.format(folder=folder, mailboxes=mailboxes, port=port) + more
-        (folder / "dovecot.conf").write_text(text)
+        self.config = folder / "dovecot.conf"
+        self.config.write_text(text)
 
     def start(self) -> None:
         """Start it."""
-        run("/usr/sbin/dovecot", "-c", self.folder / "dovecot.conf")
+        run("/usr/sbin/dovecot", "-c", self.config)
 
     def stop(self) -> None:
         """Stop it."""
-        run("/usr/bin/doveadm", "-c", self.folder / "dovecot.conf", "stop")
+        run("/usr/bin/doveadm", "-c", self.config, "stop")
 
     @property
     def log(self) -> str:

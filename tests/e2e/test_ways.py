@@ -44,11 +44,21 @@ class Running:
         letter = invitation(ALICE)
         server.stop()
         submit(self.mta, letter)
+        if not self.way.tries_again:
+            self.loses(letter, server)
+            return
         until(self.mta.waiting, "a mail that waits")
         assert len(self.stand.mailbox(ALICE, letter)) == self.way.is_copy
         server.start()
         self.mta.flush()
         self.arrives(letter)
+
+    def loses(self, letter: Letter, server: Server) -> None:
+        """See the mail in the mailbox, and nothing left that could bring it to the calendar."""
+        until(lambda: self.stand.mailbox(ALICE, letter), "the mail")
+        until(self.mta.empty, "an empty queue")
+        server.start()
+        assert self.stand.calendar(ALICE, letter) == 0
 
 
 @pytest.fixture(scope="module", params=PARAMETERS)

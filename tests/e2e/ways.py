@@ -13,7 +13,9 @@ from imipd import client
 
 from .dovecot import Dovecot
 from .exim import Exim
-from .mta import Mta, snippet
+from .letter import CALENDARS, CAROL
+from .mta import Mta, run, snippet
+from .opensmtpd import OpenSmtpd
 from .postfix import Postfix
 from .stand import Stand
 
@@ -26,6 +28,8 @@ class Way:
     build: Callable[[Stand], Mta]
     is_copy: bool = False
     """Whether the mailbox has the mail while imipd or the calendar is away."""
+    tries_again: bool = True
+    """Whether what fails is tried again. Otherwise it is lost for the calendar."""
     beyond_ascii: Literal["arrives", "bounces", "refused"] = "arrives"
     """What becomes of a mail to an address beyond ASCII: old programs do not know SMTPUTF8 (RFC 6531)."""
 
@@ -115,10 +119,11 @@ def procmail(stand: Stand) -> Mta:
 def maildrop(stand: Stand) -> Mta:
     """Postfix, maildrop, which calls imipc."""
     rules = stand.folder / "mailfilter"
-    # A maildir is a folder that is there; in a file maildrop would write one mail after the other.
-    mailbox = f"{stand.mailboxes}/$3"
-    deliver = f'`test -d {mailbox} || /usr/bin/maildirmake.maildrop {mailbox}`\nto "{mailbox}/"\n'
-    rules.write_text(snippet("maildrop/mailfilter", _imipc(stand)) + deliver)
+    for address in (*CALENDARS, CAROL):
+        # A maildir is a folder that is there; otherwise maildrop writes one mail after the other into a file.
+        run("/usr/bin/maildirmake.maildrop", stand.mailboxes / address.partition("@")[0])
+        run("/usr/bin/chown", "-R", "nobody", stand.mailboxes / address.partition("@")[0])
+    rules.write_text(snippet("maildrop/mailfilter", _imipc(stand)) + f'to "{stand.mailboxes}/$3/"\n')
     shutil.chown(rules, "nobody")  # or maildrop refuses it
     return _delivering(stand, f"/usr/bin/maildrop {rules} ${{sender}} ${{recipient}} ${{user}}")
 
@@ -128,6 +133,44 @@ def exim(stand: Stand) -> Mta:
     replaced = {"/run/imipd/lmtp.sock": stand.socket}
     pieces = snippet("exim/router", {}), snippet("exim/transport", replaced)
     return Exim(stand.subfolder("exim"), int(free_place().rpartition(":")[2]), stand.mailboxes, *pieces)
+
+
+def opensmtpd(stand: Stand) -> Mta:
+    """OpenSMTPD: two destinations for one address, LMTP over TCP."""
+    deployed = snippet("opensmtpd/smtpd.conf", {"127.0.0.1:2424": stand.tcp})
+    return OpenSmtpd(stand.subfolder("opensmtpd"), int(free_place().rpartition(":")[2]), stand.mailboxes, deployed)
+
+
+def sieve_redirect(stand: Stand) -> Mta:
+    """Postfix, Dovecot, whose Sieve sends a copy back."""
+    return _sieving(stand, snippet("dovecot/redirect.sieve", {}))
+
+
+def sieve_execute(stand: Stand) -> Mta:
+    """Postfix, Dovecot, whose Sieve calls imipc, and sends a copy back where that fails."""
+    return _sieving(stand, snippet("dovecot/execute.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
+
+
+def sieve_pipe(stand: Stand) -> Mta:
+    """Postfix, Dovecot, whose Sieve calls imipc."""
+    return _sieving(stand, snippet("dovecot/pipe.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
+
+
+def _sieving(stand: Stand, script: str) -> Postfix:
+    """Return Postfix before Dovecot with a script, and with the way back of deploy/postfix/main.cf."""
+    postfix = _postfix(stand)
+    programs = stand.subfolder("programs")
+    imipc(stand).rename(programs / "imipc")
+    sieve = stand.subfolder("sieve") / "imipd.sieve"
+    sieve.write_text(script)
+    places = {"/etc/imipd/imipd.sieve": sieve, "/usr/local/lib/imipd/sieve": programs}
+    dovecot = _dovecot(stand, snippet("dovecot/sieve.conf", {**places, ":25": f":{postfix.port}"}))
+    run("/usr/bin/sievec", "-c", dovecot.config, sieve)
+    postfix.add("main.cf", f"virtual_transport = lmtp:unix:{dovecot.socket}\n")
+    back = snippet("postfix/main.cf", {"lmtp:inet:127.0.0.1:2424": f"lmtp:inet:{stand.tcp}"})
+    # Sieve makes the copies, not Postfix.
+    postfix.add("main.cf", back.replace("recipient_bcc_maps =", "#recipient_bcc_maps ="))
+    return postfix
 
 
 def _imipc(stand: Stand) -> dict[str, object]:
@@ -163,4 +206,8 @@ WAYS = (
     Way("procmail", procmail),
     Way("maildrop", maildrop),
     Way("exim", exim, is_copy=True),
+    Way("sieve-redirect", sieve_redirect, is_copy=True, beyond_ascii="bounces"),
+    Way("sieve-execute", sieve_execute, is_copy=True, beyond_ascii="bounces"),
+    Way("sieve-pipe", sieve_pipe, is_copy=True, beyond_ascii="bounces", tries_again=False),
+    Way("opensmtpd", opensmtpd, is_copy=True, beyond_ascii="refused"),
 )

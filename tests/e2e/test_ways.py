@@ -14,7 +14,7 @@ from .ways import WAYS, Way
 
 pytestmark = pytest.mark.e2e
 
-PARAMETERS = [pytest.param(way, id=way.name, marks=pytest.mark.xdist_group(way.name)) for way in WAYS]
+PARAMETERS = [pytest.param(way, id=way.name) for way in WAYS]
 LARGE, OVER_THE_LIMIT = 20 * 2**20, 26 * 2**20
 
 

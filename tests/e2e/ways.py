@@ -136,8 +136,8 @@ def exim(stand: Stand) -> Mta:
 
 
 def opensmtpd(stand: Stand) -> Mta:
-    """OpenSMTPD: two destinations for one address, LMTP over TCP."""
-    deployed = snippet("opensmtpd/smtpd.conf", {"127.0.0.1:2424": stand.tcp})
+    """OpenSMTPD: two destinations for one address, SMTP."""
+    deployed = snippet("opensmtpd/smtpd.conf", {"relay host smtp://127.0.0.1:2525": f"relay host smtp://{stand.smtp}"})
     return OpenSmtpd(stand.subfolder("opensmtpd"), int(free_place().rpartition(":")[2]), stand.mailboxes, deployed)
 
 

@@ -233,6 +233,17 @@ def test_a_conflict_at_every_attempt_and_then_peace_is_done() -> None:
     assert desk.outcomes() == ["added: invited"]
 
 
+def test_an_event_with_the_uid_of_a_journal_entry_is_refused_and_does_not_wait() -> None:
+    """The lookup for an event passes the entry by, and the server takes no second object with that UID."""
+    desk = Desk(components=("VEVENT", "VTODO", "VJOURNAL"))
+    desk.keep(invited().replace(b"VEVENT", b"VJOURNAL"))
+    held = desk.bodies()
+    (status,) = desk.deliver(request())
+    assert status.done
+    assert desk.outcomes() == ["error: component-changed"]
+    assert desk.bodies() == held
+
+
 def _uid_of_another_lane() -> str:
     lane = hash((USER, UID)) % LANES
     uids = (f"other{number}@example.net" for number in range(9))

@@ -162,11 +162,12 @@ class Gateway:
                 return self._carry_out(self.judge(message, arrival), arrival)
             except ConflictError:
                 continue  # somebody else wrote: find and decide again (S2)
-        return self._carry_out(self.judge(message, arrival), arrival)
+        return self._carry_out(self.judge(message, arrival, widely=True), arrival)
 
-    def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
+    def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival, *, widely: bool = False) -> Judgement:
         """Return what is to be done, reading the calendar but writing nothing.
 
+        `widely` also finds an object of another type, over which a write would fail for ever.
         Raises StoreError, LedgerError, UnansweredError.
         """
         blank = undecided(message, arrival)
@@ -175,7 +176,8 @@ class Gateway:
         refused, context = self._gate(message, arrival)
         if refused:
             return replace(blank, decision=refused)
-        found = self._doors.store.find(arrival.account.home, message.uid, message.content.kind)
+        kind = "VJOURNAL" if widely else message.content.kind
+        found = self._doors.store.find(arrival.account.home, message.uid, kind)
         try:
             objects = [itip.read(stored.body) for stored in found]
         except MalformedError as error:

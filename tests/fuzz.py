@@ -67,8 +67,8 @@ class Watched(Gateway):
         self.judged: list[tuple[ItipMessage, Judgement]] = []
         self.originator: str | None = None
 
-    def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement:
-        judgement = super().judge(message, arrival)
+    def judge(self, message: ItipMessage | Unprocessed, arrival: Arrival, *, widely: bool = False) -> Judgement:
+        judgement = super().judge(message, arrival, widely=widely)
         self.originator = arrival.mail.originator
         self.judged += [(message, judgement)] if isinstance(message, ItipMessage) else []
         return judgement

@@ -76,8 +76,11 @@ def _pieces(value: str) -> list[str]:
 
 
 def _whose(piece: str) -> str:
-    """Return the authserv-id that stands before the first semicolon."""
-    header = _parsed(f"{piece}; none")
+    """Return the authserv-id that stands before the first semicolon; behind a comment it is nobody's.
+
+    No border writes that, and a border's filter that looks for its name at the beginning would let it pass.
+    """
+    header = None if piece.lstrip().startswith("(") else _parsed(f"{piece}; none")
     return header.authserv_id if header else ""
 
 

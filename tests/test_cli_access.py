@@ -73,9 +73,11 @@ def test_a_certificate_that_is_broken_at_sighup_leaves_the_old_one(daemon: Daemo
 
 
 def test_what_changes_only_at_the_next_start_is_said(daemon: Daemon) -> None:
-    _configure(daemon, daemon.config.read_text().replace("require_tls = true", "require_tls = false"))
+    changed = daemon.config.read_text().replace("require_tls = true", "require_tls = false")
+    _configure(daemon, changed.replace('level = "debug"', 'level = "info"'))
     _until(lambda: _says(daemon, "configuration read again"))
     assert _says(daemon, "[smtp] changes at the next start")
+    assert _says(daemon, "[log] changes at the next start")
     assert not _says(daemon, "[lmtp] changes at the next start")
 
 

@@ -90,7 +90,7 @@ def late_changes(old: Config, new: Config) -> Iterator[str]:
         before, after = old.listening.get(name), new.listening.get(name)
         if before is None or after is None or _fixed(before) != _fixed(after):
             yield f"[{name}]"
-    fixed = {"[ledger]": "ledger", "[serve]": "serve", "[web]": "web"}
+    fixed = {"[ledger]": "ledger", "[serve]": "serve", "[web]": "web", "[log]": "log"}
     yield from (title for title, name in fixed.items() if getattr(old, name) != getattr(new, name))
     if (old.forward is None) != (new.forward is None):
         yield "[forward]"

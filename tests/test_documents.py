@@ -145,7 +145,14 @@ def test_the_limits_that_can_be_set_are_settings() -> None:
     assert len(named) > 8
     for section, key, value in named:
         default = getattr(getattr(config.Config(), section), key)
-        units = {25 * 2**20: 25, 2**20: 1, timedelta(minutes=5): 5, timedelta(seconds=10): 10, timedelta(hours=24): 24}
+        units = {
+            25 * 2**20: 25,
+            2**20: 1,
+            timedelta(minutes=5): 5,
+            timedelta(seconds=5): 5,
+            timedelta(seconds=10): 10,
+            timedelta(hours=24): 24,
+        }
         assert units.get(default, default) == int(value), f"{section}.{key}"
 
 

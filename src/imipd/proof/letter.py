@@ -12,8 +12,10 @@ from typing import TypeVar
 import dkim
 from dkim.util import InvalidTagValueList, parse_tag_value
 
-HEAD, FIELDS = 2**17, 1000
-"""Bytes and fields of a header that is verified."""
+LONGEST_HEAD = 2**17
+"""Bytes of a header that is verified."""
+MOST_FIELDS = 1000
+"""Fields of a header that is verified."""
 LONGEST = 3 * 2**10
 """Bytes of a signature."""
 _END = re.compile(rb"(?:\A|\n)\r?\n")
@@ -50,15 +52,15 @@ class Letter:
 
 def opened(content: bytes) -> Letter:
     """Return the mail taken apart. Raises RefusedError."""
-    end = _END.search(content, 0, HEAD)
+    end = _END.search(content, 0, LONGEST_HEAD)
     if end is None:
-        raise RefusedError(f"a header of more than {HEAD} bytes")
+        raise RefusedError(f"a header of more than {LONGEST_HEAD} bytes")
     try:
         fields, _ = dkim.rfc822_parse(content[: end.end()])
     except (dkim.MessageFormatError, IndexError) as error:
         raise RefusedError("the header cannot be read") from error
-    if len(fields) > FIELDS:
-        raise RefusedError(f"a header of more than {FIELDS} fields")
+    if len(fields) > MOST_FIELDS:
+        raise RefusedError(f"a header of more than {MOST_FIELDS} fields")
     body = content[end.end() :].replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
     relaxed = _BLANKS.sub(b" ", body).replace(b" \r\n", b"\r\n")
     return Letter([(name, value) for name, value in fields], _trimmed(body), _trimmed(relaxed))

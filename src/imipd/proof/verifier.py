@@ -15,7 +15,7 @@ from .dmarc import is_strict, record_of
 from .letter import Letter, RefusedError, opened
 from .signature import Signature, signatures, verify
 
-TRIED = 5
+MOST_TRIED = 5
 """Aligned signatures that are verified."""
 
 
@@ -81,7 +81,7 @@ def _signed(question: _Question) -> Verdict:
     if not aligned:
         signers = ", ".join(dict.fromkeys(signature.domain for signature in found))
         return Verdict(False, f"signed by {signers}, From {author}: not aligned" if found else "no DKIM signature")
-    return _any_valid(aligned[:TRIED], question)
+    return _any_valid(aligned[:MOST_TRIED], question)
 
 
 def _any_valid(aligned: Sequence[Signature], question: _Question) -> Verdict:

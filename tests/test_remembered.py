@@ -6,7 +6,22 @@ from urllib.parse import unquote
 
 import pytest
 
-from correspondence import ALICE, BEGIN, BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, invited, meeting, reply, request
+from correspondence import (
+    ALICE,
+    BEGIN,
+    BOB,
+    CAROL,
+    TUESDAYS,
+    UID,
+    WEEKLY,
+    cancel,
+    event,
+    invited,
+    mail,
+    meeting,
+    reply,
+    request,
+)
 from desks import USER, Desk, with_policy
 from imipd.memory import Memory, Revision, Tombstone
 
@@ -115,6 +130,20 @@ def test_a_cancel_of_an_instance_that_the_series_lacks_is_remembered() -> None:
     desk.deliver(cancel("RECURRENCE-ID:20270203T100000Z", "SEQUENCE:1"))
     assert desk.outcomes() == ["no_action: unknown-instance"]
     assert remembered(desk).tombstones == (tombstone("20270203T100000Z", 1),)
+
+
+def test_who_calls_off_what_nobody_has_is_not_remembered_without_end() -> None:
+    desk = Desk()
+    labels = [f"202701{day:02}T{hour:02}0000Z" for day in range(1, 29) for hour in range(24)]
+    for sequence in range(1, 6):
+        lines = f"ORGANIZER:mailto:{BOB}", f"SEQUENCE:{sequence}"
+        desk.deliver(mail(BOB, "CANCEL", *(event(*lines, f"RECURRENCE-ID:{label}") for label in labels)))
+    full = len(remembered(desk).tombstones)
+    assert full == len(labels) * 3  # for the third mail there was room, for the fourth none
+    desk.keep(invited(WEEKLY))
+    desk.deliver(cancel("RECURRENCE-ID:20290101T100000Z", "SEQUENCE:9", minute=9))
+    desk.deliver(cancel(RID, "SEQUENCE:9", minute=10))
+    assert len(remembered(desk).tombstones) == full
 
 
 def test_where_the_object_forgets_the_ledger_knows_which_answer_is_the_later() -> None:

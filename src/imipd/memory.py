@@ -3,8 +3,11 @@
 The values pass between `itip`, which decides by them, and `ledger`, which keeps them.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +38,35 @@ class Tombstone:
     dtstamp: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Memory:
-    """All that is remembered of one UID in one account."""
+    """All that is remembered of one UID in one account: found at once, where thousands of instances are asked for."""
 
     revisions: tuple[Revision, ...] = ()
     tombstones: tuple[Tombstone, ...] = ()
+
+    @cached_property
+    def last(self) -> Mapping[tuple[str, str], Revision]:
+        """The revision of a party and instance."""
+        return {(each.party, each.recurrence_id): each for each in reversed(self.revisions)}
+
+    @cached_property
+    def first(self) -> Mapping[str, str]:
+        """Who first brought a party's event, where that is somebody else."""
+        return {each.party: each.first for each in reversed(self.revisions) if each.first}
+
+    @cached_property
+    def buried(self) -> Mapping[tuple[str, str], int]:
+        """The highest SEQUENCE of the tombstones of a party and instance."""
+        return {
+            (each.party, each.recurrence_id): each.sequence
+            for each in sorted(self.tombstones, key=lambda stone: stone.sequence)
+        }
+
+    @cached_property
+    def burials(self) -> Counter[str]:
+        """How many tombstones a party has."""
+        return Counter(each.party for each in self.tombstones)
 
 
 NOTHING = Memory()

@@ -15,6 +15,9 @@ from .lines import Component
 from .message import CalendarObject, Context, ItipMessage
 from .moment import Moment
 
+MOST_BURIED = 2000
+"""Tombstones of one Organizer and UID, beyond which what is not here leaves no more."""
+
 
 def decide(message: ItipMessage, stored: CalendarObject | None, context: Context) -> Decision:
     """Return what is called off in the Attendee's object."""
@@ -40,8 +43,14 @@ def _unknown(message: ItipMessage, context: Context) -> NoAction:
     party = organizer.address if organizer else context.originator or ""
     if all(_is_buried(item, party, context) for item in items):
         return NoAction(Reason.DELETED_HERE)  # C6
-    buried = [Tombstone(party, item.label, item.sequence, item.dtstamp) for item in items if item.sequence]
+    known = items if _has_room(party, context) else ()
+    buried = [Tombstone(party, item.label, item.sequence, item.dtstamp) for item in known if item.sequence]
     return NoAction(Reason.UNKNOWN_UID, tombstones=tuple(buried))
+
+
+def _has_room(party: str, context: Context) -> bool:
+    """Whoever calls off what nobody has could leave any number of tombstones, and each is asked for ever after."""
+    return context.memory.burials[party] < MOST_BURIED
 
 
 def _is_buried(item: Instance, party: str, context: Context) -> bool:
@@ -84,8 +93,7 @@ def _cancel_one(item: Instance, draft: Draft, excluded: dict[str, Moment]) -> No
             return
         draft.findings.refused.append(target)
         # The series may have to change first: what comes late then finds this instance called off.
-        label = draft.label(item.recurrence_id)
-        draft.findings.tombstones += [_tombstone(item, label, draft)] if item.sequence else []
+        _bury_ahead(item, draft)
         return
     if draft.is_stale(item, target.label):
         draft.findings.refused.append(NoAction(Reason.STALE, target.label))
@@ -110,9 +118,15 @@ def _is_out(item: Instance, draft: Draft) -> bool:
     else:
         draft.findings.refused.append(NoAction(Reason.DELETED_HERE, item.label))
         # The Organizer may bring it back in a message that is on its way, older than this one.
-        label = draft.label(asked)
-        draft.findings.tombstones += [_tombstone(item, label, draft)] if item.sequence else []
+        _bury_ahead(item, draft)
     return True
+
+
+def _bury_ahead(item: Instance, draft: Draft) -> None:
+    """Remember that an instance is called off that is not here."""
+    stone = _tombstone(item, draft.label(item.recurrence_id), draft)
+    if item.sequence and _has_room(stone.party, draft.context):
+        draft.findings.tombstones.append(stone)
 
 
 def _mark(item: Instance, target: Target, draft: Draft) -> None:

@@ -54,13 +54,12 @@ def is_written(party: Party) -> bool:
 def first(organizer: Party, memory: Memory) -> str:
     """Return the address that first brought the ORGANIZER's event, empty where nothing remembers another (A2)."""
     said = comparable(organizer.line.parameter(FIRST))
-    known = (each.first for each in memory.revisions if each.party == organizer.address and each.first)
-    return said or next(known, "")
+    return said or memory.first.get(organizer.address, "")
 
 
 def recalled(party: str, label: str, memory: Memory) -> Revision | None:
     """Return the revision that the ledger remembers for an address and an instance."""
-    return next((r for r in memory.revisions if (r.party, r.recurrence_id) == (party, label)), None)
+    return memory.last.get((party, label))
 
 
 def _time(text: str) -> datetime | None:
@@ -119,7 +118,4 @@ def are_equal(one: Revision, other: Revision) -> bool:
 
 def is_buried(label: str, sequence: int | None, party: str, memory: Memory) -> bool:
     """Return whether a tombstone of this Organizer stands against a message of this SEQUENCE (C1, Q2)."""
-    return any(
-        (stone.party, stone.recurrence_id) == (party, label) and stone.sequence >= (sequence or 0)
-        for stone in memory.tombstones
-    )
+    return memory.buried.get((party, label), -1) >= (sequence or 0)

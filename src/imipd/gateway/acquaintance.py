@@ -9,6 +9,8 @@ from imipd.store import Home, Store
 
 MOST = 1000
 """Events with one address that are looked at."""
+LONGEST = 320
+"""Characters of an address that is asked for (RFC 5321 §4.5.3.1): each answer is remembered, together with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ def decide(message: ItipMessage, stored: CalendarObject | None, context: Context
 
 def _is_known(address: str, context: Context, people: People) -> bool:
     """Return whether a contact or an event of the recipient tells of this address."""
-    if "@" not in address or not address.isprintable():
+    if "@" not in address or not address.isprintable() or len(address) > LONGEST:
         return False  # nobody mails from there
     if people.store.has_contact(people.home, address):
         return True

@@ -37,10 +37,11 @@ def uids(body: bytes) -> frozenset[str]:
     return frozenset(found)
 
 
-def has_text(body: bytes, texts: Iterable[str]) -> bool:
-    """Return whether one of these lower-case texts stands in the body, in any case and across folds."""
+def has_address(body: bytes, addresses: Iterable[str]) -> bool:
+    """Return whether one of these comparable addresses stands in the body, whole, in any case and across folds."""
     unfolded = _unfolded(body).lower()
-    return any(text in unfolded for text in texts)
+    found = (address for address in addresses if address in unfolded)  # quick, where it stands nowhere
+    return any(re.search(rf"(?<![\w.+-]){re.escape(address)}(?![\w.-])", unfolded) for address in found)
 
 
 def addresses(card: bytes) -> frozenset[str]:

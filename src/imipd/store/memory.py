@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from imipd.address import spellings
+
 from . import ConflictError, Home, NoCalendarError, NoPlaceError, RefusedError, Stored, StoreError, Written
-from .body import has_text, uids
+from .body import has_address, uids
 from .naming import name_of
 
 
@@ -107,7 +109,7 @@ class MemoryStore:
         self._fail()
         with self._lock:
             held = [stored.body for shelf in self._own(home) for stored in shelf.objects.values()]
-        return (body for body in held if has_text(body, (address,)))
+        return (body for body in held if has_address(body, spellings(address)))
 
     def address_books(self, home: Home) -> tuple[str, ...]:
         """See `Store.address_books`."""

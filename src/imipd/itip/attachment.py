@@ -15,7 +15,8 @@ def is_attached(line: Line) -> bool:
     """Return whether a line is an attachment, a link, or HTML."""
     if line.name in NAMES:
         return True
-    return line.is_readable and line.parameter("FMTTYPE").lower() == "text/html"
+    # RFC 5545 §3.2.8 has no parameters there; clients that show HTML may read past them.
+    return line.is_readable and line.parameter("FMTTYPE").partition(";")[0].strip().lower() == "text/html"
 
 
 def stripped(part: Component) -> Component:

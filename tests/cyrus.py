@@ -16,8 +16,8 @@ partition-default: {folder}/spool
 proc_path: {folder}/proc
 mboxname_lockpath: {folder}/locks
 servername: localhost
-defaultdomain: example.org
-calendar_user_address_set: example.org
+defaultdomain: {domain}
+calendar_user_address_set: {domain}
 admins: cyrus
 unixhierarchysep: yes
 allowplaintext: yes
@@ -43,7 +43,7 @@ EVENTS {{
 
 
 @contextmanager
-def cyrus(smtp: str = "127.0.0.1:9") -> Iterator[Server]:
+def cyrus(smtp: str = "127.0.0.1:9", domain: str = "example.org") -> Iterator[Server]:
     """Run Cyrus with a calendar ``Default`` for each user.
 
     It mails by itself, within the request that is the cause: `smtp` is where somebody has to listen then.
@@ -52,7 +52,7 @@ def cyrus(smtp: str = "127.0.0.1:9") -> Iterator[Server]:
     program(f"{PROGRAMS}/httpd", package="cyrus-caldav")
     with open_folder("cyrus") as folder:
         config, services, http, imap = folder / "imapd.conf", folder / "cyrus.conf", free_port(), free_port()
-        config.write_text(CONFIG.format(folder=folder, smtp=smtp))
+        config.write_text(CONFIG.format(folder=folder, smtp=smtp, domain=domain))
         services.write_text(SERVICES.format(config=config, http=http, imap=imap))
         _make_folders(folder)
         command: list[str | Path] = [master, "-C", config, "-M", services, "-p", folder / "pid"]

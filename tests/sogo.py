@@ -27,13 +27,13 @@ SOURCES = (
 
 
 @contextmanager
-def sogo(smtp: str = "127.0.0.1:9", **more: str) -> Iterator[Server]:
+def sogo(smtp: str = "127.0.0.1:9", domain: str = "example.org", **more: str) -> Iterator[Server]:
     """Run SOGo with a calendar ``personal`` for each user; `more` are settings of its own."""
     sogod = program("/usr/sbin/sogod", package="sogo")
     memcached = program("/usr/bin/memcached", package="memcached")
     with ExitStack() as stack:
         folder, cached = stack.enter_context(open_folder("sogo")), stack.enter_context(open_folder("memcached"))
-        url = _make_database(stack.enter_context(postgres()).server)
+        url = _make_database(stack.enter_context(postgres()).server, domain)
         memory, port = free_port(), free_port()
         command: list[str | Path] = [memcached, "-u", "nobody", "-l", "127.0.0.1", "-p", str(memory)]
         stack.enter_context(running(command, cached, memory))
@@ -41,7 +41,7 @@ def sogo(smtp: str = "127.0.0.1:9", **more: str) -> Iterator[Server]:
             **{name: f"{url}/{table}" for name, table in TABLES.items()},
             "SOGoUserSources": SOURCES.format(url=url),
             "SOGoMemcachedHost": f"127.0.0.1:{memory}",
-            "SOGoMailDomain": "example.org",
+            "SOGoMailDomain": domain,
             "SOGoTimeZone": "UTC",
             "SOGoAppointmentSendEMailNotifications": "NO",  # SOGo's default; the file in Debian's package says YES
             "SOGoMailingMechanism": "smtp",
@@ -72,7 +72,7 @@ def sogo(smtp: str = "127.0.0.1:9", **more: str) -> Iterator[Server]:
         )
 
 
-def _make_database(server: str) -> str:
+def _make_database(server: str, domain: str) -> str:
     """Make the database with the table of people, and return its URL; SOGo makes its own tables."""
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE sogo")
@@ -81,6 +81,6 @@ def _make_database(server: str) -> str:
             "CREATE TABLE people (c_uid text PRIMARY KEY, c_name text, c_password text, c_cn text, mail text)"
         )
         for user, password in USERS.items():
-            row = (user, user, password, user.title(), f"{user}@example.org")
+            row = (user, user, password, user.title(), f"{user}@{domain}")
             connection.execute("INSERT INTO people VALUES (%s, %s, %s, %s, %s)", row)
     return f"{server}/sogo"

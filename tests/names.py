@@ -7,10 +7,12 @@ from contextlib import contextmanager
 
 import dns.message
 import dns.rcode
+import dns.rdatatype
 import dns.rrset
 
 Answers = Mapping[str, list[str] | dns.rcode.Rcode | None]
-"""TXT records in master file format, or an error; None is never answered. What is not named, does not exist."""
+"""TXT records in master file format, others under ``name SRV``; or an error; None is never answered. What is not
+named, does not exist."""
 
 
 @contextmanager
@@ -35,12 +37,14 @@ def _serve(server: socket.socket, answers: Answers) -> None:
             return
         query = dns.message.from_wire(asked)
         name = query.question[0].name
-        answer = answers.get(name.to_text(omit_final_dot=True), dns.rcode.NXDOMAIN)
+        kind = dns.rdatatype.to_text(query.question[0].rdtype)
+        key = name.to_text(omit_final_dot=True) + ("" if kind == "TXT" else f" {kind}")
+        answer = answers.get(key, dns.rcode.NXDOMAIN)
         if answer is None:
             continue
         response = dns.message.make_response(query)
         if isinstance(answer, list):
-            response.answer += [dns.rrset.from_text(name, 60, "IN", "TXT", *answer)] if answer else []
+            response.answer += [dns.rrset.from_text(name, 60, "IN", kind, *answer)] if answer else []
         else:
             response.set_rcode(answer)
         server.sendto(response.to_wire(), address)

@@ -19,6 +19,7 @@ from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.proof import Proof
 from imipd.store import Store
 from imipd.store.caldav import CalDavStore
+from imipd.store.located import DnsLocator
 
 from . import veil
 
@@ -60,12 +61,17 @@ def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) ->
     """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
     found = directory(config, environ)
     ledger = open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
-    store = CalDavStore()
+    store = calendars(config)
     try:
         yield furnished(config, found, watch.store(store), ledger, watch)
     finally:
         store.close()
         ledger.close()
+
+
+def calendars(config: Config) -> CalDavStore:
+    """Return the calendar servers, and the DNS to find one by its domain."""
+    return CalDavStore(locate=DnsLocator(config.proof.resolver, config.proof.timeout.total_seconds()))
 
 
 def directory(config: Config, environ: Mapping[str, str]) -> Directory:

@@ -77,7 +77,7 @@ def _ledger(settings: Config) -> str:
 
 
 def _calendars(settings: Config) -> Iterator[Found]:
-    directory, store = assembly.directory(settings, os.environ), CalDavStore()
+    directory, store = assembly.directory(settings, os.environ), assembly.calendars(settings)
     try:
         for section in settings.account:
             account = directory.account_of(section.addresses[0])

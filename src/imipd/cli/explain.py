@@ -25,7 +25,6 @@ from imipd.policy import DEFAULTS, Policy
 from imipd.proof import UnansweredError
 from imipd.proof.verifier import Verifier
 from imipd.store import Home, Store, StoreError
-from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore
 
 from . import assembly, proving
@@ -155,8 +154,8 @@ def _doors(stored: bytes | None, account: Account, arguments: argparse.Namespace
         )
         yield held, MemoryLedger()
         return
-    store = CalDavStore()
-    ledger = assembly.ledger_as_it_is(config.load(arguments.config, os.environ))
+    settings = config.load(arguments.config, os.environ)
+    store, ledger = assembly.calendars(settings), assembly.ledger_as_it_is(settings)
     try:
         yield store, ledger
     finally:

@@ -10,7 +10,6 @@ from imipd.config import Config
 from imipd.gateway import Doors, Hindrance, Undoing, undo, undoing
 from imipd.ledger import LedgerError
 from imipd.store import StoreError
-from imipd.store.caldav import CalDavStore
 
 from . import assembly
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _found(settings: Config, arguments: argparse.Namespace) -> Undoing | Hindrance:
     """Look, and unless that is all that was asked for, take the entry back."""
     directory, ledger = assembly.directory(settings, os.environ), assembly.ledger_as_it_is(settings)
-    store = CalDavStore()
+    store = assembly.calendars(settings)
     try:
         doors = Doors(directory, store, ledger, assembly.now)
         return (undoing if arguments.dry_run else undo)(doors, arguments.entry)

@@ -46,7 +46,7 @@ class Login(Section):
     url: UrlTemplate | None = Field(
         None,
         description="The CalDAV root, where discovery starts. {user}, {localpart}, {domain} and {address} are"
-        " filled in, percent-encoded.",
+        " filled in, percent-encoded. `dns:example.org` asks the DNS for that domain's server.",
         examples=["https://dav.example.org/"],
     )
     username: UsernameTemplate | None = Field(

@@ -166,7 +166,10 @@ def username_template(value: str) -> str:
 
 
 def url_template(value: str) -> str:
-    """Accept an http or https URL; what a mail can choose may not stand in its host."""
+    """Accept an http or https URL, or ``dns:`` and a domain; what a mail can choose may not stand in its host."""
+    if value.startswith("dns:"):
+        domain = value.removeprefix("dns:")
+        return value if domain == "{domain}" else f"dns:{domain_name(domain)}"
     split = _split(value)
     if split is None or split.scheme not in ("http", "https") or not split.hostname:
         raise ValueError('not a URL that a calendar can have. Write "https://dav.example.org/"')

@@ -4,7 +4,7 @@ The door says what is found, not how it is looked for. Writes are conditional on
 was made on; nothing is ever written over a change that we have not seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,7 +14,7 @@ class Home:
     """Where the calendars of one account are reached, and with which credentials."""
 
     url: str
-    """Where discovery starts: the root of the CalDAV server or anything below it."""
+    """Where discovery starts: the root of the CalDAV server or anything below it, or `BY_DNS` and a domain."""
     username: str
     password: str = field(repr=False)
     timeout: float = 10.0
@@ -44,6 +44,21 @@ class Written:
     href: str
     etag: str
     """As in `Stored`; empty where the server does not name it (Cyrus never does), and the next `find` tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a domain's calendars are served over TLS (RFC 6764 §3, §4)."""
+
+    host: str
+    port: int
+    path: str
+
+
+Locate = Callable[[str], tuple[Place, ...]]
+"""Return the places of a domain, the first to be tried first; none where it names none. Raises `StoreError`."""
+BY_DNS = "dns:"
+"""How a `Home.url` begins that names a domain instead of a server: ``dns:example.org``."""
 
 
 class Store(Protocol):

@@ -8,10 +8,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, unquote
 
-from . import Home, NoCalendarError, NoPlaceError, RefusedError, Stored, Written
+from . import (
+    BY_DNS,
+    Home,
+    Locate,
+    NoCalendarError,
+    NoPlaceError,
+    RefusedError,
+    Stored,
+    StoreError,
+    UnreachableError,
+    Written,
+)
 from .contacts import Contacts, address_books, has_contact
 from .discovery import Collection, Principal, discover
 from .lookup import look_up, mentions
@@ -36,10 +47,11 @@ class _Account:
 class CalDavStore:
     """A `Store` on CalDAV servers; holds connections, and for `remember` seconds what discovery found."""
 
-    def __init__(self, *, remember: float = 300.0, connections: int = 20) -> None:
+    def __init__(self, *, locate: Locate = lambda _domain: (), remember: float = 300.0, connections: int = 20) -> None:
         self._connections = connections
         self._session = Session(connections)
         self._trusting: dict[str, Session] = {}
+        self._locate = locate
         self._remember = remember
         self._accounts: OrderedDict[Home, _Account] = OrderedDict()
         self._contacts = Contacts(remember)
@@ -151,14 +163,29 @@ class CalDavStore:
 
     def _discovered(self, home: Home) -> _Account:
         """Ask the server where the account's calendars are, and remember it."""
-        wire = Wire(home, self._session_for(home))
-        account = _Account(wire, discover(wire), time.monotonic() + self._remember)
+        wire, principal = self._found_by_dns(home) if home.url.startswith(BY_DNS) else self._found(home)
+        account = _Account(wire, principal, time.monotonic() + self._remember)
         with self._lock:
             self._accounts[home] = account
             self._accounts.move_to_end(home)
             if len(self._accounts) > ACCOUNTS:
                 self._accounts.popitem(last=False)
         return account
+
+    def _found(self, home: Home) -> tuple[Wire, Principal]:
+        wire = Wire(home, self._session_for(home))
+        return wire, discover(wire)
+
+    def _found_by_dns(self, home: Home) -> tuple[Wire, Principal]:
+        """Ask the servers that the domain names, one after the other, until one is within reach (RFC 6764 §6)."""
+        domain = home.url.removeprefix(BY_DNS)
+        error: StoreError = RefusedError(f"{home.url}: the DNS names no calendar server for {domain}, over TLS")
+        for place in self._locate(domain):
+            try:
+                return self._found(replace(home, url=f"https://{place.host}:{place.port}{place.path}"))
+            except UnreachableError as away:
+                error = away
+        raise error
 
     @contextmanager
     def _watching(self, home: Home) -> Iterator[None]:

@@ -1,10 +1,11 @@
 """The door of the store holds for the fake and for every real server alike."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
+from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -37,10 +38,12 @@ class Lab(Protocol):
     @property
     def home(self) -> Home: ...
 
-    def add(self, name: str) -> str:
-        """Make a calendar collection with this display name, and return its href."""
+    def add(self, name: str, *components: str) -> str:
+        """Make a calendar collection with this display name, for these component types or all; return its href."""
 
     def put(self, collection: str, name: str, body: bytes) -> None: ...
+
+    def move(self, href: str, to: str) -> None: ...
 
     def drop(self, href: str) -> None: ...
 
@@ -52,11 +55,17 @@ class Fake:
     store: MemoryStore = field(default_factory=MemoryStore)
     home: Home = field(default_factory=lambda: Home("memory:", "alice", "wonderland"))
 
-    def add(self, name: str) -> str:
-        return self.store.add_collection("alice", name, components=("VEVENT", "VTODO", "VJOURNAL"))
+    def add(self, name: str, *components: str) -> str:
+        return self.store.add_collection("alice", name, components=components or ("VEVENT", "VTODO", "VJOURNAL"))
 
     def put(self, collection: str, name: str, body: bytes) -> None:
         self.store.put(collection, name, body)
+
+    def move(self, href: str, to: str) -> None:
+        (stored,) = (one for one in self.store.objects(href[: href.rfind("/") + 1]) if one.href == href)
+        self.store.drop(href)
+        collection, _, name = to.rpartition("/")
+        self.store.put(f"{collection}/", name, stored.body)
 
     def drop(self, href: str) -> None:
         self.store.drop(href)
@@ -74,11 +83,13 @@ class Real:
     def __post_init__(self) -> None:
         self.home = Home(self.server.url, "alice", self.server.users["alice"])
 
-    def add(self, name: str) -> str:
+    def add(self, name: str, *components: str) -> str:
         href = f"{self.server.home.format(user='alice')}{name.lower()}{next(NUMBERS)}/"
+        comps = "".join(f'<C:comp name="{component}"/>' for component in components)
+        takes = f"<C:supported-calendar-component-set>{comps}</C:supported-calendar-component-set>"
         body = (
             '<C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop>'
-            f"<D:displayname>{name}</D:displayname></D:prop></D:set></C:mkcalendar>"
+            f"<D:displayname>{name}</D:displayname>{takes if components else ''}</D:prop></D:set></C:mkcalendar>"
         )
         self.ask("MKCALENDAR", href, body.encode(), "application/xml")
         self.made.append(href)
@@ -87,15 +98,25 @@ class Real:
     def put(self, collection: str, name: str, body: bytes) -> None:
         self.ask("PUT", collection + quote(name), body, "text/calendar")
 
+    def move(self, href: str, to: str) -> None:
+        self.ask("MOVE", href, headers={"Destination": self.server.origin + to, "Overwrite": "F"})
+
     def drop(self, href: str) -> None:
         self.ask("DELETE", href)
 
-    def ask(self, method: str, href: str, body: bytes | None = None, content_type: str = "") -> None:
+    def ask(
+        self,
+        method: str,
+        href: str,
+        body: bytes | None = None,
+        content_type: str = "",
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         answer = niquests.request(
             method,
             self.server.origin + href,
             data=body,
-            headers={"Content-Type": content_type} if content_type else {},
+            headers={**headers, **({"Content-Type": content_type} if content_type else {})},
             auth=("alice", self.home.password),
             timeout=10,
         )
@@ -339,6 +360,44 @@ def test_nothing_is_put_back_into_a_calendar_that_is_not_the_accounts(lab: Lab, 
         lab.store.restore(lab.home, f"/elsewhere/work/{uid}.ics", event(uid))
 
 
+def test_what_its_owner_moves_to_another_calendar_is_found_there(lab: Lab, uid: str) -> None:
+    """Under our eyes, too: it does not come back where it was."""
+    lab.store.create(lab.home, uid, "VEVENT", event(uid))
+    (stored,) = lab.store.find(lab.home, uid)
+    other = lab.add("Elsewhere")
+    lab.move(stored.href, f"{other}moved.ics")
+    with pytest.raises(ConflictError):
+        lab.store.replace(lab.home, stored, event(uid, "Ours"))
+    (moved,) = lab.store.find(lab.home, uid)
+    assert moved.collection == other
+    lab.store.replace(lab.home, moved, event(uid, "Ours"))
+    assert b"SUMMARY:Ours" in lab.store.find(lab.home, uid)[0].body
+
+
+@pytest.mark.parametrize("lab", servers("sogo", fake=True), indirect=True)
+def test_a_calendar_for_tasks_alone_takes_no_event(lab: Lab) -> None:
+    """Also where it is the configured one (rule S1). SOGo makes no such calendar: all take both."""
+    tasks = lab.add("Tasks", "VTODO")
+    home = replace(lab.home, calendar="Tasks")
+    assert lab.store.destination(home, "VTODO") == tasks
+    assert lab.store.destination(home, "VEVENT") != tasks
+    for component in ("VEVENT", "VTODO"):
+        uid = f"{next(NUMBERS)}@example.org"
+        lab.store.create(home, uid, component, event(uid, component=component))
+        assert (lab.store.find(lab.home, uid)[0].collection == tasks) == (component == "VTODO")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("real", ["davical"], indirect=True)
+def test_one_login_serves_whom_the_url_names(real: Real, uid: str) -> None:
+    """DAViCal's administrator, with the principal of alice in the URL: her calendar, and not his."""
+    url = real.server.origin + real.server.principal.format(user="alice")
+    home = Home(url, "admin", "unused", calendar=real.made[0])
+    written = real.store.create(home, uid, "VEVENT", event(uid))
+    assert written.href.startswith(real.made[0])
+    assert len(real.store.find(home, uid)) == 1
+
+
 def test_a_uid_under_another_name_is_a_conflict(lab: Lab, uid: str) -> None:
     """RFC 4791 §5.3.2.1 no-uid-conflict: Radicale says it with 409, Xandikos with 412."""
     other = lab.add("Other")
@@ -481,6 +540,15 @@ def test_discovery_starts_anywhere(real: Real, uid: str, below: str) -> None:
         "calendar": real.made[0],
     }
     assert len(real.store.find(replace(real.home, url=real.server.origin + starts[below]), uid)) == 1
+
+
+@pytest.mark.parametrize("real", servers("radicale", "xandikos"), indirect=True)
+@pytest.mark.parametrize("below", ["principal", "home"])
+def test_the_url_of_somebody_else_is_never_the_calendar_of_who_logs_in(real: Real, below: str) -> None:
+    """Alice may not look into bob's calendars: what is meant for him must not land in hers."""
+    path = getattr(real.server, below).format(user="bob")
+    with pytest.raises(RefusedError):
+        real.store.destination(replace(real.home, url=real.server.origin + path), "VEVENT")
 
 
 @pytest.mark.parametrize("real", servers("sogo"), indirect=True)

@@ -194,7 +194,8 @@ class Place(Login):
     )
     calendar: Line | None = Field(
         None,
-        description="The calendar for new invitations, its name or its URL; without it the server's default.",
+        description="The calendar for new invitations: its name, the end of its path, or its URL; without it the"
+        " server's default.",
         examples=["Work"],
     )
     policy: PolicySection = Field(

@@ -81,9 +81,13 @@ class Principal:
 
 def discover(wire: Wire) -> Principal:
     """Find the account's principal and its own calendars. Raises each `StoreError` but ConflictError."""
-    start, here = _start(wire)
+    start, here, closed = _start(wire)
     path, principal = _principal(wire, start, here)
     homes = [wire.path_of(href, path) for href in principal.hrefs(HOME_SET)]
+    if closed and not _leads_to((wire.start,), (path, *homes)):
+        raise RefusedError(
+            f"{closed}, and the calendars of who logs in are elsewhere ({path}). Correct caldav.url, or grant access"
+        )
     if not homes or not _leads_to((wire.start, start), (path, *homes)):
         # One login for several people: what the URL names counts, never what belongs to the login.
         pointed = _pointed_at(wire, start, here)
@@ -105,19 +109,22 @@ def _contacts(wire: Wire, path: str, principal: Resource) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _start(wire: Wire) -> tuple[str, Resource]:
-    """Return what caldav.url leads to: a root naming the principal, or a principal, home set, calendar."""
+def _start(wire: Wire) -> tuple[str, Resource, Answer | None]:
+    """Return what caldav.url leads to: a root naming the principal, or a principal, home set, calendar.
+
+    The third is how caldav.url itself answered, where it took the well-known URI: that leads to whoever logs in.
+    """
     path, answer = wire.propfind(wire.start, 0, OF_PRINCIPAL)
     if answer.status not in ELSEWHERE:
         raise verdict(answer)
     here = _single(answer) if answer.status == 207 else None
     if here and (here.hrefs(HOME_SET) or here.hrefs(PRINCIPAL) or CALENDAR in here.names(TYPE)):
-        return path, here
+        return path, here, None
     if known := _well_known(wire):
-        return known
+        return *known, answer
     if here is None:
         raise verdict(answer)
-    return path, here
+    return path, here, None
 
 
 def _well_known(wire: Wire) -> tuple[str, Resource] | None:

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from correspondence import BOB, plain, reply
 from daemons import PATIENCE, Daemon, free_place, serving
 from faults import CALENDAR, Liar, Says, liar
-from imipd.envelope import DONE, TRY_AGAIN, Envelope
+from imipd.envelope import DONE, TRY_AGAIN, UNKNOWN_RECIPIENT, Envelope
 from imipd.store import ConflictError, Home, RefusedError, UnreachableError
 from imipd.store.memory import MemoryStore
 from imipd.web.metrics import Metrics
@@ -148,10 +148,11 @@ def test_no_label_is_a_stranger_s() -> None:
 def test_answers_are_counted_for_each_recipient_and_time_is_told() -> None:
     clock = iter((10.0, 12.5))
     metrics = Metrics(lambda: next(clock))
-    deliver = metrics.measured(lambda _: (DONE, TRY_AGAIN))
-    assert deliver(Envelope("", ("a@example.org", "b@example.org"), b"")) == (DONE, TRY_AGAIN)
-    assert metrics.registry.get_sample_value("imipd_answers_total", {"answer": "done"}) == 1
-    assert metrics.registry.get_sample_value("imipd_answers_total", {"answer": "try_again"}) == 1
+    answers = (DONE, TRY_AGAIN, UNKNOWN_RECIPIENT)
+    deliver = metrics.measured(lambda _: answers)
+    assert deliver(Envelope("", ("a@example.org", "b@example.org", "c@example.org"), b"")) == answers
+    for answer in ("done", "try_again", "refused"):
+        assert metrics.registry.get_sample_value("imipd_answers_total", {"answer": answer}) == 1
     assert metrics.registry.get_sample_value("imipd_mail_seconds_sum") == 2.5
 
 

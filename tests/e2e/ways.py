@@ -143,20 +143,20 @@ def opensmtpd(stand: Stand) -> Mta:
 
 def sieve_redirect(stand: Stand) -> Mta:
     """Postfix, Dovecot, whose Sieve sends a copy back."""
-    return _sieving(stand, snippet("dovecot/redirect.sieve", {}))
+    return sieving(stand, snippet("dovecot/redirect.sieve", {}))
 
 
 def sieve_execute(stand: Stand) -> Mta:
     """Postfix, Dovecot, whose Sieve calls imipc, and sends a copy back where that fails."""
-    return _sieving(stand, snippet("dovecot/execute.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
+    return sieving(stand, snippet("dovecot/execute.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
 
 
 def sieve_pipe(stand: Stand) -> Mta:
     """Postfix, Dovecot, whose Sieve calls imipc."""
-    return _sieving(stand, snippet("dovecot/pipe.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
+    return sieving(stand, snippet("dovecot/pipe.sieve", {"/run/imipd/lmtp.sock": stand.socket}))
 
 
-def _sieving(stand: Stand, script: str) -> Postfix:
+def sieving(stand: Stand, script: str) -> Postfix:
     """Return Postfix before Dovecot with a script, and with the way back of deploy/postfix/main.cf."""
     postfix = _postfix(stand)
     programs = stand.subfolder("programs")

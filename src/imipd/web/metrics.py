@@ -72,7 +72,12 @@ class Metrics:
                 answers = deliver(envelope)
             self._whole.observe(self._seconds() - begun)
             for status in answers:
-                self._mails.labels("done" if status.done else "try_again").inc()
+                self._mails.labels(_kind(status)).inc()
             return answers
 
         return timed
+
+
+def _kind(status: Status) -> str:
+    """Return how an answer is counted; only a next hop refuses a mail that was taken."""
+    return "done" if status.done else "refused" if status.code >= 500 else "try_again"

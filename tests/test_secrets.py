@@ -303,6 +303,16 @@ def test_a_program_that_ends_with_an_exception(capsys: pytest.CaptureFixture[str
     assert told.endswith("ValueError: the *** and ***\n")
 
 
+@pytest.mark.parametrize(
+    "place",
+    ["//imipd:{}@db.example.org/imipd", "/imipd?user=imipd&password={}", "/imipd?sslpassword={}&sslmode=require"],
+)
+def test_a_password_in_a_url(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(veil, "_hidden", set())
+    veil.conceal((), [f"postgresql:{place.format('open%40sesame')}"])
+    assert veil.veiled("open@sesame, open%40sesame") == "***, ***"
+
+
 def _pipe(config: Path) -> "subprocess.CompletedProcess[bytes]":
     words = [sys.executable, "-c", DEFECTIVE, "pipe", "-c", str(config), "-f", BOB, "-r", *ADDRESSES.values()]
     return subprocess.run(words, input=reply(BOB, "ACCEPTED"), capture_output=True, timeout=PATIENCE * 5, check=False)

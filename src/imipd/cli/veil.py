@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from types import TracebackType
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 SHORTEST = 6
 """Characters of a secret from which on it is hidden: a shorter one stands in many a word."""
@@ -20,7 +20,7 @@ _hidden: set[str] = set()
 
 def conceal(secrets: Iterable[str], urls: Iterable[str] = ()) -> None:
     """Hide these secrets, and the passwords in these URLs, from now on."""
-    written = [secret for secret in (urlsplit(url).password for url in urls) if secret]
+    written = [secret for url in urls for secret in _written(url)]
     for secret in (*secrets, *written, *map(unquote, written)):
         if len(secret) >= SHORTEST:
             _hidden.update(_forms(secret))
@@ -31,6 +31,14 @@ def veiled(text: str) -> str:
     for form in sorted(_hidden, key=len, reverse=True):
         text = text.replace(form, VEIL)
     return text
+
+
+def _written(url: str) -> Iterator[str]:
+    """Return the passwords of a URL; libpq takes them among its options, too (password, sslpassword)."""
+    split = urlsplit(url)
+    if split.password:
+        yield split.password
+    yield from (value for key, value in parse_qsl(split.query) if key.endswith("password"))
 
 
 def _forms(secret: str) -> Iterator[str]:

@@ -75,8 +75,9 @@ def remember(line: Line, revision: Revision) -> Line:
     stamps = ((DTSTAMP, revision.dtstamp), (DATE, revision.date))
     if revision.first:
         parameters[FIRST] = revision.first
-    if revision.sequence is not None:
-        parameters[SEQUENCE] = str(revision.sequence)
+    if revision.sequence is not None or not (revision.dtstamp or revision.date):
+        # A message without any of these was applied, too: no SEQUENCE is 0 (RFC 5545 §3.8.7.4).
+        parameters[SEQUENCE] = str(revision.sequence or 0)
     parameters.update({name: f"{at.astimezone(UTC):{_FORM}}" for name, at in stamps if at is not None})
     return written(line.name, line.value, parameters)
 

@@ -167,6 +167,13 @@ def _end(component: Component, start: Moment | None, zones: Zones) -> Moment | N
     return end
 
 
+def ends(kind: str, start: Moment | None, end: Moment | None) -> Moment | None:
+    """Return when it ends, also where a VEVENT leaves that to its DTSTART (RFC 5545 §3.6.1)."""
+    if end is not None or start is None or kind != "VEVENT":
+        return end
+    return moment.plus(start, timedelta(days=1 if moment.is_date(start) else 0))
+
+
 def _moments(component: Component, name: str, zones: Zones) -> tuple[Moment, ...]:
     return tuple(found for line in component.all(name) for found in moment.read_all(line, zones))
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from imipd.address import comparable
 
 from . import attachment, moment, revision
-from .instance import Instance
+from .instance import Instance, ends
 from .lines import Component, Line, written
 from .message import Context
 from .moment import Moment
@@ -98,20 +98,13 @@ def _with_mine(part: Component, held: Instance, context: Context) -> Component:
 def is_rescheduled(item: Instance, held: Instance, times: Times) -> bool:
     """Return whether the message moves the instance from `times`, or changes how the series recurs (Q6)."""
     start, end = times
-    if _differ(item.start, start) or _differ(_end(item.kind, item.start, item.end), _end(item.kind, start, end)):
+    if _differ(item.start, start) or _differ(ends(item.kind, item.start, item.end), ends(item.kind, start, end)):
         return True
     return item.recurrence_id is None and (item.recurs or held.recurs) and _recurs_otherwise(item, held)
 
 
 def _differ(new: Moment | None, old: Moment | None) -> bool:
     return new != old and not (new and old and moment.are_same(new, old))
-
-
-def _end(kind: str, start: Moment | None, end: Moment | None) -> Moment | None:
-    """Return when it ends, also where a VEVENT leaves that to its DTSTART (RFC 5545 §3.6.1)."""
-    if end is not None or start is None or kind != "VEVENT":
-        return end
-    return moment.plus(start, timedelta(days=1 if moment.is_date(start) else 0))
 
 
 def _recurs_otherwise(item: Instance, held: Instance) -> bool:

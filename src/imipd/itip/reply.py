@@ -5,7 +5,6 @@ An answer changes the Attendee's own line and no other (A4).
 
 import re
 from dataclasses import dataclass
-from datetime import timedelta
 
 from imipd.memory import Memory, Revision
 
@@ -13,10 +12,9 @@ from . import delegation, moment, recurrence, revision
 from .authority import answering, listed_instead
 from .decision import Decision, Error, NoAction, Reason
 from .draft import MASTER, Draft, Target
-from .instance import Instance, Party
+from .instance import Instance, Party, ends
 from .lines import Component, Line, written
 from .message import CalendarObject, Context, ItipMessage
-from .moment import Moment
 
 _EVENT = ("ACCEPTED", "DECLINED", "TENTATIVE", "DELEGATED")
 ANSWERS = {"VEVENT": _EVENT, "VTODO": (*_EVENT, "COMPLETED", "IN-PROCESS")}  # RFC 5545 §3.2.12
@@ -145,20 +143,13 @@ def _is_of_another_time(item: Instance, target: Instance) -> bool:
     """Return whether the answer is to an earlier version of this instance (V3)."""
     if item.sequence is not None and item.sequence >= (target.sequence or 0):
         return False
-    pairs = [(item.start, target.start), (item.end, _end(target))]
+    pairs = [(item.start, target.start), (item.end, ends(target.kind, target.start, target.end))]
     carried = [(said, held) for said, held in pairs if said is not None]
     differs = any(held is None or not moment.are_same(said, held) for said, held in carried)
     if item.rules and target.recurrence_id is None:
         differs = differs or not recurrence.have_same_rules(item, target)
     # An absent SEQUENCE is unknown, not 0; a lower one counts only with a time that shows what was answered.
     return differs or (item.sequence is not None and not carried and not item.rules)
-
-
-def _end(item: Instance) -> Moment | None:
-    """Return when it ends, also where a VEVENT leaves that to its DTSTART (RFC 5545 §3.6.1)."""
-    if item.end is not None or item.start is None or item.kind != "VEVENT":
-        return item.end
-    return moment.plus(item.start, timedelta(days=1 if moment.is_date(item.start) else 0))
 
 
 def _apply(answer: Answer, target: Target, listed: Party | None, draft: Draft) -> None:

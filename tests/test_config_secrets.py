@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from imipd.config import Config, ConfigError, load, passwords, warnings
-from imipd.config.settings import Web
+from imipd.config.settings import Forward, Web
 from settings_table import toml
 
 GOOD = """
@@ -198,6 +198,19 @@ class TestWarnings:
     def test_figures_for_everybody(self, careful: Config, place: str, told: bool) -> None:
         found = warnings(careful.model_copy(update={"web": Web(listen=place)}))
         assert [each.partition(":")[0] for each in found] == ["web.listen"] * told
+
+    def test_a_next_hop_of_which_others_can_make_use(self, careful: Config) -> None:
+        """What the MTA would keep, and what strangers may send."""
+        smtp = careful.smtp
+        assert smtp is not None
+        forward = Forward(lmtp="127.0.0.1:24")
+        assert warnings(careful.model_copy(update={"forward": forward})) == ()
+        passing = forward.model_copy(update={"on_unavailable": "pass"})
+        (found,) = warnings(careful.model_copy(update={"forward": passing}))
+        assert found.startswith('forward.on_unavailable: "pass" loses a message')
+        neighbours = smtp.model_copy(update={"allow_from": (ip_network("192.0.2.0/24"),)})
+        (found,) = warnings(careful.model_copy(update={"forward": forward, "smtp": neighbours}))
+        assert found.startswith("smtp.allow_from: with [forward] whoever is let in")
 
     def test_a_network_of_everybody(self, careful: Config) -> None:
         smtp = careful.smtp

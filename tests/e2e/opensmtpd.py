@@ -1,5 +1,6 @@
 """OpenSMTPD, unpacked and run by root. Its paths are built in: there is one at a time, and none beside a real one."""
 
+import fcntl
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from .mta import run
 from .unpacked import needs_user, unpacked
 
 EMPTY, PROGRAMS, SPOOL = Path("/var/lib/opensmtpd/empty"), Path("/usr/libexec/opensmtpd"), Path("/var/spool/smtpd")
+ALONE = Path("/run/lock/imipd-opensmtpd")
 CONFIG = """\
 listen on 127.0.0.1 port {port} hostname mx.example.org
 smtp max-message-size 50M
@@ -32,6 +34,9 @@ class OpenSmtpd:
             needs_user(user)
         shutil.chown(self._sbin / "smtpctl", group="opensmtpq")
         (self._sbin / "smtpctl").chmod(0o2755)
+        # Released at the latest with the process; who runs the tests a second time waits.
+        self._alone = ALONE.open("w")
+        fcntl.flock(self._alone, fcntl.LOCK_EX)
         EMPTY.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(SPOOL, ignore_errors=True)
         PROGRAMS.parent.mkdir(exist_ok=True)
@@ -55,6 +60,7 @@ class OpenSmtpd:
         self._process.wait()
         PROGRAMS.unlink()
         shutil.rmtree(SPOOL)
+        self._alone.close()
 
     def waiting(self) -> bool:
         """Return whether a mail was deferred."""

@@ -15,7 +15,14 @@ from .wording import named
 
 def warnings(config: Config) -> tuple[str, ...]:
     """Return one sentence for each thing that the operator should know, none twice."""
-    found = [*exposed(config), *_cleartext(config), *_everybody(config), *_figures(config), *_policies(config)]
+    found = [
+        *exposed(config),
+        *_cleartext(config),
+        *_everybody(config),
+        *_figures(config),
+        *_policies(config),
+        *_forward(config),
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -38,6 +45,22 @@ def _figures(config: Config) -> Iterator[str]:
     place = config.web.listen if config.web else None
     if place and not is_here(place.rpartition(":")[0].strip("[]")):
         yield f"web.listen: whoever reaches {place} may read the figures. Let a firewall keep strangers out"
+
+
+def _forward(config: Config) -> Iterator[str]:
+    if config.forward is None:
+        return
+    if config.forward.on_unavailable == "pass":
+        yield (
+            'forward.on_unavailable: "pass" loses a message for the calendar that is out of reach when it comes. Write'
+            ' "defer", and the MTA brings it again'
+        )
+    for name, section in config.listening.items():
+        if section.allow_from:
+            yield (
+                f"{name}.allow_from: with [forward] whoever is let in sends mail to whom he likes, as far as the next"
+                " hop takes it from this machine. Name nothing but your MTA"
+            )
 
 
 def _policies(config: Config) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 `judge` is what `deliver` and `explain` share; `deliver` adds intend, write, complete. A crash anywhere before the
 answer means that the mail comes again: the same message decided against its own result changes nothing, and the
-entry that was intended is completed (docs/architecture.md, "Crash").
+entry that was intended is completed (docs/architecture.md, "Crash safety").
 """
 
 import functools
@@ -100,7 +100,7 @@ class Gateway:
             log.error("ledger", recipient=recipient, error=str(error))
             return TRY_AGAIN
         except Exception as error:
-            # Unknown is temporary, and says nothing to strangers: the one such clause in the house.
+            # Unknown is temporary, and says nothing to strangers.
             log.exception("unexpected", recipient=recipient)
             return self._unexpected(recipient, envelope, error)
 

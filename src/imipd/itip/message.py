@@ -3,6 +3,7 @@
 Any bytes give a value or `MalformedError`; past this door nothing raises.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -143,6 +144,8 @@ def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> 
     line = calendar.one("METHOD")
     said = (line.value if line else method or "").strip().upper()[:LONGEST_METHOD]
     calendar = calendar.without("METHOD")
+    if said == "REPLY":
+        calendar = _answered_once(calendar)
     try:
         return ItipMessage(said, _with_parties(_object(calendar, limits)))
     except MalformedError as error:
@@ -150,6 +153,22 @@ def parse(body: bytes, method: str | None = None, limits: Limits = Limits()) -> 
         if error.reason is not Reason.UNKNOWN_TIMEZONE or said in PROCESSED:
             raise
         return ItipMessage(said, _unread(calendar))
+
+
+def _answered_once(calendar: Component) -> Component:
+    """Return a REPLY without the components that leave open what another says of the same instance (R4).
+
+    Cyrus 3.6 answers for a changed instance twice: as the Attendee has answered, and as it was before.
+    """
+    labels = [tuple(line.key for line in part.all("RECURRENCE-ID")) for part in calendar.components]
+    twice = {label for label, times in Counter(labels).items() if label and times > 1}
+    unsaid = {id(p) for p, label in zip(calendar.components, labels, strict=True) if label in twice and _is_open(p)}
+    return calendar.with_content([item for item in calendar.content if id(item) not in unsaid])
+
+
+def _is_open(part: Component) -> bool:
+    answers = [line.parameter("PARTSTAT").upper() for line in part.all("ATTENDEE") if line.is_readable]
+    return all(answer in ("", "NEEDS-ACTION") for answer in answers)
 
 
 def read(body: bytes) -> CalendarObject:

@@ -194,6 +194,31 @@ def test_patience_begins_anew_once_a_message_is_done() -> None:
     assert desk.deliver(request()) == (TRY_AGAIN,)
 
 
+@pytest.mark.parametrize("days", [-3650, 3650])
+def test_a_clock_that_jumps_between_two_mails_changes_nothing_for_them(days: int) -> None:
+    """The order of an attendee's answers is that of their own dates, and the ledger tells all."""
+    desk = Desk()
+    desk.keep(meeting())
+    desk.deliver(reply(BOB, "ACCEPTED", minute=2))
+    desk.later(days=days)
+    desk.deliver(reply(BOB, "DECLINED", minute=1))
+    assert sorted(desk.outcomes()) == ["no_action: stale", "updated: attendee-replied"]
+    assert b"PARTSTAT=ACCEPTED" in desk.bodies()[0]
+
+
+def test_a_clock_that_goes_back_makes_patience_longer_and_one_that_leaps_ends_it_loudly() -> None:
+    desk = Desk()
+    desk.store.instead["find"] = [UNREACHABLE] * 3
+    assert desk.deliver(request()) == (TRY_AGAIN,)
+    desk.later(days=-3650)
+    assert desk.deliver(request()) == (TRY_AGAIN,)
+    desk.later(days=2 * 3650)
+    with capture_logs() as logged:
+        (status,) = desk.deliver(request())
+    assert status.done
+    assert [line["reason"] for line in logged if line["log_level"] == "error"] == ["calendar-unreachable"]
+
+
 def test_whom_the_server_does_not_know_a_domain_takes_without_a_word() -> None:
     """A domain cannot know its users without asking the calendar server."""
     desk = Desk({ALICE: replace(ALICES, by_domain=True)})

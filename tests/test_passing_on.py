@@ -13,6 +13,7 @@ from imipd.cli.main import main
 from imipd.egress import NextHop, hop
 from imipd.envelope import DONE, TRY_AGAIN, Envelope, Status
 from imipd.gateway import PassingOn
+from imipd.ingress.smtp import SmtpDialog
 from listening import saying
 from test_dialogs import Running
 
@@ -127,6 +128,15 @@ def test_with_one_answer_it_goes_to_all_or_to_none(
         assert [each for each, _ in received(running)] == ([names] if arrives else [])
     finally:
         running.stop()
+
+
+@pytest.mark.parametrize(
+    ("codes", "answer"), [((250, 250), 250), ((250, 552), 552), ((552, 250, 550), 552), ((250, 452, 552), 451)]
+)
+def test_a_refusal_of_some_after_the_mail_is_not_asked_for_again(codes: tuple[int, ...], answer: int) -> None:
+    """By SMTP in and LMTP out the others have the mail by then; 451 would bring it to them again and again."""
+    statuses = [Status(code, f"{code // 100}.2.2", "Said the next hop") for code in codes]
+    assert [status.code for status in SmtpDialog.__new__(SmtpDialog).answers(statuses)] == [answer]
 
 
 def test_addresses_beyond_ascii_go_on(running: Running) -> None:

@@ -26,6 +26,10 @@ class SmtpDialog(Dialog):
     has_one_answer = True
 
     def answers(self, statuses: Sequence[Status]) -> Sequence[Status]:
-        """Return the answer for all: done or refused when all are (the next hop's word), else 451."""
-        classes = {status.code // 100 for status in statuses}
-        return statuses[:1] if classes in ({2}, {5}) else [TRY_AGAIN]
+        """Return the answer for all: 451 where one has to come again, else a refusal (the next hop's), else done.
+
+        Where some have the mail and it is refused for others for good, 451 would bring it to the first again and again.
+        """
+        if any(status.code // 100 == 4 for status in statuses):
+            return [TRY_AGAIN]
+        return [max(statuses, key=lambda status: status.code)]

@@ -148,21 +148,19 @@ class TestStorm:
         assert not writer.lost(b"".join(calendar.objects()))
 
     def test_of_a_node_that_is_killed_and_stopped(self, tmp_path: Path, server: Server) -> None:
-        """Every second time with kill -9; each time it comes back at the same place."""
+        """Every second time with kill -9, while mails are under way; each time it comes back at the same place."""
         calendar, letters, place = Calendar(server), everything(4), free_place()
         calendar.make(UIDS, PEOPLE)
         queue = Queue([place], list(letters))
         running = threading.Thread(target=queue.run)
         running.start()
-        deaths = 0
-        while running.is_alive():
+        for deaths, enough in enumerate(range(3, len(letters) - 4, 4)):
             with node(tmp_path / f"imipd{deaths}", server.url, sqlite_of(tmp_path), place) as daemon:
-                running.join(0.5 + 0.3 * (deaths % 3))
-                if running.is_alive():
-                    daemon.process.send_signal(signal.SIGKILL if deaths % 2 else signal.SIGTERM)
-                    daemon.process.wait()
-                    deaths += 1
-        assert deaths > 1
+                under_way(queue, running, enough)
+                daemon.process.send_signal(signal.SIGKILL if deaths % 2 else signal.SIGTERM)
+                daemon.process.wait()
+        with node(tmp_path / "imipd", server.url, sqlite_of(tmp_path), place):
+            running.join()
         assert not queue.refused
         check(letters, calendar, sqlite_of(tmp_path))
 
@@ -174,12 +172,13 @@ class TestLedger:
         calendar, letters = Calendar(server), everything(5)
         calendar.make(UIDS, PEOPLE)
         with node(tmp_path / "imipd", server.url, sqlite_of(tmp_path)) as daemon:
+            lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, timeout=60)
+            lock.execute("BEGIN EXCLUSIVE")
             queue = Queue([daemon.place], list(letters))
             running = threading.Thread(target=queue.run)
             running.start()
-            lock = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None, timeout=60)
-            lock.execute("BEGIN EXCLUSIVE")
             running.join(7)
+            assert not queue.done
             lock.execute("ROLLBACK")
             lock.close()
             running.join()
@@ -231,7 +230,7 @@ class TestPostgreSQL:
                 queue = Queue([one.place, two.place], list(letters))
                 running = threading.Thread(target=queue.run)
                 running.start()
-                running.join(1)
+                under_way(queue, running, 6)
                 two.process.kill()
             queue.places = [one.place]
             running.join()
@@ -245,7 +244,7 @@ class TestPostgreSQL:
             queue = Queue([daemon.place], list(letters))
             running = threading.Thread(target=queue.run)
             running.start()
-            running.join(1)
+            under_way(queue, running, 6)
             database.stop()
             running.join(2)
             assert running.is_alive()
@@ -253,6 +252,13 @@ class TestPostgreSQL:
             running.join()
             assert not queue.refused
             check(letters, calendar, database.url)
+
+
+def under_way(queue: Queue, running: threading.Thread, enough: int) -> None:
+    """Wait until so many mails have been taken, and the others are still to come."""
+    while queue.done < enough:
+        running.join(0.01)
+        assert running.is_alive()
 
 
 def everything(seed: int) -> list[Letter]:

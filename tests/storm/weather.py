@@ -50,6 +50,8 @@ class Queue:
     tries: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     """Permanent refusals, of which there must be none."""
+    done: int = 0
+    """How many mails have been taken."""
     _in_hand: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,6 +80,7 @@ class Queue:
             taken = [self._taken(letter, place) for place in places]
             with self._lock:
                 self._in_hand -= 1
+                self.done += all(taken)
                 self.waiting += [] if all(taken) else [letter]
 
     def _taken(self, letter: Letter, place: str) -> bool:

@@ -244,7 +244,7 @@ class TestPostgreSQL:
             queue = Queue([daemon.place], list(letters))
             running = threading.Thread(target=queue.run)
             running.start()
-            under_way(queue, running, 6)
+            under_way(queue, running, 2)
             database.stop()
             running.join(2)
             assert running.is_alive()

@@ -1,7 +1,7 @@
 """Who is known: contacts and events are found alike by the fake and by every real server (Q2)."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Protocol
 import niquests
 import pytest
 
-from calendars import SERVERS, servers
+from calendars import servers, started
 from imipd.store import Home, Store
 from imipd.store.body import addresses
 from imipd.store.caldav import CalDavStore
@@ -122,14 +122,8 @@ def event(*lines: str) -> bytes:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """The servers, started when first needed."""
-    with ExitStack() as stack:
-
-        class Started(dict[str, Server]):
-            def __missing__(self, kind: str) -> Server:
-                self[kind] = stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind)))
-                return self[kind]
-
-        yield Started()
+    with started(tmp_path_factory.mktemp) as found:
+        yield found
 
 
 @pytest.fixture(params=servers(fake=True))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
 from types import MappingProxyType
@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import niquests
 import pytest
 
-from calendars import SERVERS, servers
+from calendars import servers, started
 from imipd.store import (
     ConflictError,
     Home,
@@ -126,14 +126,8 @@ class Real:
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """The servers, started when first needed."""
-    with ExitStack() as stack:
-
-        class Started(dict[str, Server]):
-            def __missing__(self, kind: str) -> Server:
-                self[kind] = stack.enter_context(SERVERS[kind](tmp_path_factory.mktemp(kind)))
-                return self[kind]
-
-        yield Started()
+    with started(tmp_path_factory.mktemp) as found:
+        yield found
 
 
 @contextmanager

@@ -76,7 +76,7 @@ class Running:
         self.address = self._listener.addresses[0]
 
     async def _start(self, place: str, listen: str) -> Listener:
-        threads = DeliveryThreads(self.calendars.deliver, 2)
+        threads = DeliveryThreads(self.calendars.deliver, lambda _: None, 2)
         listener = PLACES[place]([listen], self.calendars.serves, threads, SETTINGS)
         await listener.start()
         return listener

@@ -59,7 +59,7 @@ class Gate:
 @asynccontextmanager
 async def listening(gate: Gate, settings: Settings = HOST, workers: int = 2) -> AsyncIterator[Listener]:
     """Yield a listener for LMTP that has started."""
-    threads = DeliveryThreads(gate.deliver, workers)
+    threads = DeliveryThreads(gate.deliver, lambda _: None, workers)
     listener = lmtp.listener(["127.0.0.1:0"], lambda _: True, threads, settings)
     await listener.start()
     try:

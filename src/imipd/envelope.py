@@ -50,3 +50,5 @@ Serves = Callable[[str], bool]
 """Whether mail for this address is taken at RCPT."""
 Deliver = Callable[[Envelope], tuple[Status, ...]]
 """Processes a mail and returns one `Status` for each recipient, in their order; never raises."""
+AtOnce = Callable[[Envelope], tuple[Status, ...] | None]
+"""Answers a mail like `Deliver` where that needs no waiting, not even for a disk; None where it would."""

@@ -11,7 +11,7 @@ from imipd.accounts.configured import Directory
 from imipd.config import Config
 from imipd.config.settings import Forward
 from imipd.egress import NextHop, hop
-from imipd.envelope import Deliver
+from imipd.envelope import Deliver, Envelope, Status
 from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
@@ -46,6 +46,10 @@ class House:
     gateway: Gateway
     deliver: Deliver
     """What the listeners call: the gateway, and where there is one the next hop behind it."""
+
+    def at_once(self, envelope: Envelope) -> tuple[Status, ...] | None:
+        """Return the answers to a mail over which nothing has to be waited for; with a next hop there is none."""
+        return None if self.config.forward else self.gateway.at_once(envelope)
 
     def serves(self, address: str) -> bool:
         """Whether mail for this address is taken at RCPT; with a next hop, that is its word."""

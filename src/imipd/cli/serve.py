@@ -54,7 +54,8 @@ class _Daemon:
 
     async def serve(self) -> int:
         """Open the listeners, work until told to stop, finish the mails in hand."""
-        threads = DeliveryThreads(self._metrics.measured(self._deliver), self._house.config.serve.threads)
+        deliver, at_once = self._metrics.measured(self._deliver), self._metrics.measured(self._at_once)
+        threads = DeliveryThreads(deliver, at_once, self._house.config.serve.threads)
         listeners = self._listeners(threads)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -94,6 +95,9 @@ class _Daemon:
 
     def _deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         return self._house.deliver(envelope)
+
+    def _at_once(self, envelope: Envelope) -> tuple[Status, ...] | None:
+        return self._house.at_once(envelope)
 
     def _trouble(self) -> str:
         """Return what keeps us from taking mail."""

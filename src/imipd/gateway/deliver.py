@@ -38,7 +38,8 @@ from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, Sto
 from .acquaintance import People, decide
 from .contents import believed, messages
 from .evidence import Evidence
-from .judgement import Arrival, Judgement, entry_of, true_entry, undecided, unexpected_entry, with_proof
+from .judgement import Arrival, Judgement, entry_of, log_judgement, true_entry, undecided, unexpected_entry, with_proof
+from .ordinary import ORDINARY, SEEN, UNKNOWN, is_ordinary
 from .place import placed
 from .restraint import restrained
 
@@ -90,6 +91,19 @@ class Gateway:
         opened = functools.cache(lambda: self._opened(envelope))
         return tuple(self._answer(recipient, envelope, opened) for recipient in envelope.recipients)
 
+    def at_once(self, envelope: Envelope) -> tuple[Status, ...] | None:
+        """Return what `deliver` answers to ordinary mail, without waiting for anything; None for any other mail."""
+        if not is_ordinary(envelope, self._bounds.mail_limits.mail):
+            return None
+        return tuple(self._seen(recipient) for recipient in envelope.recipients)
+
+    def _seen(self, recipient: str) -> Status:
+        if self._doors.accounts.account_of(recipient) is None:
+            return UNKNOWN
+        log_judgement(ORDINARY, comparable(recipient))
+        self._doors.decided(ORDINARY)
+        return SEEN
+
     def _opened(self, envelope: Envelope) -> Evidence:
         return Evidence(self._doors.proof, envelope, self.read(envelope), self._doors.now)
 
@@ -120,7 +134,7 @@ class Gateway:
     def _deliver_to(self, recipient: str, evidence: Evidence) -> Status:
         account = self._doors.accounts.account_of(recipient)
         if account is None:
-            return replace(DONE, outcomes=(f"no_action; reason={Reason.UNKNOWN_RECIPIENT}",))
+            return UNKNOWN
         arrival = Arrival(comparable(recipient), account, evidence.mail, self._doors.now(), evidence.of)
         done = [
             self._carry_through(message, arrival) for message in messages(evidence.mail, self._bounds.calendar_limits)
@@ -146,7 +160,7 @@ class Gateway:
         with self._lanes[hash((arrival.account.name, message.uid)) % LANES]:
             judgement = self._done_or_postponed(message, arrival)
         if judgement is not None:
-            _log(judgement, arrival)
+            log_judgement(judgement, arrival.recipient)
             self._doors.decided(judgement)
         return judgement
 
@@ -269,17 +283,3 @@ def _given_up(error: StoreError | UnansweredError) -> Reason:
     if isinstance(error, UnansweredError):
         return Reason.SENDER_NOT_PROVEN
     return Reason.CALENDAR_REFUSED if isinstance(error, RefusedError) else Reason.CALENDAR_UNREACHABLE
-
-
-def _log(judgement: Judgement, arrival: Arrival) -> None:
-    """One line for each message; subjects, summaries and bodies are never logged."""
-    decision = judgement.decision
-    write = log.debug if decision.reason is Reason.NO_CALENDAR_PART else log.info
-    write(
-        "decided",
-        recipient=arrival.recipient,
-        uid=judgement.uid,
-        method=judgement.method,
-        outcome=decision.outcome,
-        reason=str(decision.reason),
-    )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+import structlog
+
 from imipd.accounts import Account
 from imipd.envelope import Envelope
 from imipd.itip import Added, Context, Decision, Error, ItipMessage, NoAction, Reason, Removed, Unprocessed, Updated
@@ -21,6 +23,8 @@ LONGEST_UID = 200
 LONGEST_DETAIL = 4000
 """Characters; a message may bring thousands of comments, or a name of a mebibyte."""
 GIVEN_UP = (Reason.CALENDAR_REFUSED, Reason.CALENDAR_UNREACHABLE, Reason.SENDER_NOT_PROVEN)
+
+log = structlog.get_logger("imipd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,20 @@ def with_proof(decision: Decision, context: Context) -> Decision:
     if not context.proven or not context.proof:
         return decision
     return replace(decision, detail="\n".join(filter(None, (decision.detail, f"sender proven: {context.proof}"))))
+
+
+def log_judgement(judgement: Judgement, recipient: str) -> None:
+    """Write one line for a message; subjects, summaries and bodies are never logged."""
+    decision = judgement.decision
+    write = log.debug if decision.reason is Reason.NO_CALENDAR_PART else log.info
+    write(
+        "decided",
+        recipient=recipient,
+        uid=judgement.uid,
+        method=judgement.method,
+        outcome=decision.outcome,
+        reason=str(decision.reason),
+    )
 
 
 def entry_of(judgement: Judgement, arrival: Arrival, now: datetime) -> Entry:

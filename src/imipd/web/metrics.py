@@ -5,17 +5,20 @@ The rule here: a label has few values, and none that a stranger chooses.
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from imipd.envelope import Deliver, Envelope, Status
+from imipd.envelope import Envelope, Status
 
 METHODS = frozenset({"REQUEST", "REPLY", "CANCEL", "ADD", "COUNTER", "DECLINECOUNTER", "REFRESH", "PUBLISH"})
 """RFC 5546 §1.4; any other that a mail names is ``other``."""
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+Answers = TypeVar("Answers", tuple[Status, ...], tuple[Status, ...] | None)
 
 
 class Metrics:
@@ -63,13 +66,15 @@ class Metrics:
         """Count a failure of the calendar server."""
         self._errors.labels(kind).inc()
 
-    def measured(self, deliver: Deliver) -> Deliver:
-        """Return `deliver`, timed and counted."""
+    def measured(self, deliver: Callable[[Envelope], Answers]) -> Callable[[Envelope], Answers]:
+        """Return `deliver`, timed and counted where it answers."""
 
-        def timed(envelope: Envelope) -> tuple[Status, ...]:
+        def timed(envelope: Envelope) -> Answers:
             begun = self._seconds()
             with self._in_flight.track_inprogress():
                 answers = deliver(envelope)
+            if answers is None:
+                return answers
             self._whole.observe(self._seconds() - begun)
             for status in answers:
                 self._mails.labels(_kind(status)).inc()

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from functools import wraps
 from pathlib import Path
 from smtplib import LMTP, SMTP
@@ -14,6 +14,7 @@ import pytest
 
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
+from imipd.ingress.endpoint import Place
 
 HOST = Settings(hostname="imipd.example.org")
 
@@ -86,6 +87,55 @@ async def test_start_opens_every_socket_or_none(tmp_path: Path) -> None:
         with pytest.raises((OSError, ValueError)):
             await lmtp.listener([f"unix:{path}", bad], bool, deliver, HOST).start()
         assert not path.exists()
+
+
+@in_loop
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "[::1]:0", "unix:{folder}/s"])
+async def test_a_place_may_be_shared(tmp_path: Path, text: str) -> None:
+    """Every share is the same place, and what is left of it when one has gone goes on."""
+    place = Place(text.format(folder=tmp_path), HOST, 3)
+    listeners = [lmtp.listener([share], bool, deliver, HOST) for share in place.shares]
+    for listener in listeners:
+        await listener.start()
+    (shown,) = {listener.addresses for listener in listeners}
+    assert await listeners[0].drain(5)
+    for _ in range(10 if shown[0].startswith("unix:") else 0):
+        await asyncio.to_thread(_send, LMTP, shown[0].removeprefix("unix:"))
+    for listener in listeners[1:]:
+        assert await listener.drain(5)
+    place.close()
+    again = Place(shown[0], HOST)
+    again.close()
+
+
+@in_loop
+@pytest.mark.parametrize("shares", [1, 2])
+async def test_a_shared_place_is_not_shared_with_another_daemon(shares: int) -> None:
+    """The kernel would let every process of the same user in."""
+    place = Place("127.0.0.1:0", HOST, 2)
+    host, port = place.shares[0].sockets[0].getsockname()
+    with pytest.raises(OSError, match=f"{port}"):
+        Place(f"{host}:{port}", HOST, shares)
+    place.close()
+
+
+@in_loop
+async def test_who_waits_for_a_process_that_has_ended_is_taken_by_the_next() -> None:
+    """What ends with a process are its copies of the sockets; the queue stays, and nobody in it is cut off."""
+    place = Place("127.0.0.1:0", HOST, 2)
+    ended = [each.dup() for share in place.shares for each in share.sockets]
+    with ExitStack() as stack:
+        where = ended[0].getsockname()
+        waiting = [stack.enter_context(socket.create_connection(where, 20)) for _ in range(20)]
+        for one in ended:
+            one.close()
+        listeners = [lmtp.listener([share], bool, deliver, HOST) for share in place.shares]
+        for listener in listeners:
+            await listener.start()
+        assert await asyncio.to_thread(lambda: {one.recv(4) for one in waiting}) == {b"220 "}
+    for listener in listeners:
+        await listener.drain(5)
+    place.close()
 
 
 @in_loop

@@ -7,47 +7,139 @@ import grp
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from . import Settings
 
 UNIX = "unix:"
+QUEUE = 100
+"""Connections that wait to be accepted, as asyncio has it by itself."""
 
 Factory = Callable[[], asyncio.BaseProtocol]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The sockets of a place from which one of several processes accepts; what else there is of it is another's."""
+
+    sockets: tuple[socket.socket, ...]
+
+    def close(self) -> None:
+        """Give it up in this process."""
+        for each in self.sockets:
+            each.close()
+
+
+class Place:
+    """A place that is ours, whoever accepts there."""
+
+    def __init__(self, text: str, settings: Settings, shares: int = 1) -> None:
+        """Bind it, for so many processes. Raises ValueError where it names no place, OSError where it cannot be had.
+
+        By TCP each has sockets of its own (SO_REUSEPORT), among which the kernel spreads the connections.
+        """
+        self._path = Path(text.removeprefix(UNIX)) if text.startswith(UNIX) else None
+        if self._path:
+            bound = _bound(self._path, settings)
+            self.shares = tuple(Share((each,)) for each in (bound, *(bound.dup() for _ in range(shares - 1))))
+        else:
+            self.shares = _shared(*_host_and_port(text), shares)
+        # Who starts while we stop may have put his socket in the place of ours.
+        self._identity = _identity(self._path) if self._path else None
+
+    def close(self) -> None:
+        """Give the sockets up, and remove the socket file, if it is still ours."""
+        for share in self.shares:
+            share.close()
+        if self._path and _identity(self._path) == self._identity:
+            self._path.unlink(missing_ok=True)
 
 
 class Endpoint:
     """One open place to listen at."""
 
-    def __init__(self, server: asyncio.Server, path: Path | None = None) -> None:
-        self._server = server
-        self._path = path
-        # Who starts while we stop may have put his socket in the place of ours.
-        self._identity = _identity(path) if path else None
+    def __init__(self, servers: tuple[asyncio.Server, ...], place: Place | None = None) -> None:
+        self._servers = servers
+        self._place = place
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Return ``unix:/path``, or each ``host:port`` that the name stood for."""
-        if self._path:
-            return (f"{UNIX}{self._path}",)
-        return tuple(_named(*opened.getsockname()[:2]) for opened in self._server.sockets)
+        return tuple(_named(opened.getsockname()) for server in self._servers for opened in server.sockets)
 
     def close(self) -> None:
-        """Accept nobody any more and remove the socket file, if it is still ours."""
-        self._server.close()
-        if self._path and _identity(self._path) == self._identity:
-            self._path.unlink(missing_ok=True)
+        """Accept nobody any more; what is ours alone is put away."""
+        for server in self._servers:
+            server.close()
+        if self._place:
+            self._place.close()
 
 
-async def opened(text: str, factory: Factory, settings: Settings) -> Endpoint:
-    """Listen at `text`. Raises ValueError where it names no place, OSError where it cannot be had."""
+async def opened(listen: str | Share, factory: Factory, settings: Settings) -> Endpoint:
+    """Listen there. Raises ValueError where a text names no place, OSError where it cannot be had."""
+    if isinstance(listen, Share):
+        return Endpoint(await _served(listen, factory))
+    place = Place(listen, settings)
+    return Endpoint(await _served(place.shares[0], factory), place)
+
+
+async def _served(share: Share, factory: Factory) -> tuple[asyncio.Server, ...]:
+    return tuple([await _accepting(bound, factory) for bound in share.sockets])
+
+
+async def _accepting(bound: socket.socket, factory: Factory) -> asyncio.Server:
     loop = asyncio.get_running_loop()
-    if text.startswith(UNIX):
-        path = Path(text.removeprefix(UNIX))
-        return Endpoint(await loop.create_unix_server(factory, sock=_bound(path, settings)), path)
-    host, port = _host_and_port(text)
-    return Endpoint(await loop.create_server(factory, host, port))
+    if bound.family != socket.AF_UNIX:
+        return await loop.create_server(factory, sock=bound)
+    try:
+        # Python 3.13 removes the file by itself, which other processes may listen at.
+        return await loop.create_unix_server(factory, sock=bound, cleanup_socket=False)  # type: ignore[call-arg]
+    except TypeError:
+        return await loop.create_unix_server(factory, sock=bound)
+
+
+def _shared(host: str, port: int, shares: int) -> tuple[Share, ...]:
+    """Return sockets for each address that the name stands for, or none."""
+    found = dict.fromkeys(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE))
+    # A name may stand for addresses of which the kernel knows only some kinds.
+    spoken = [each for each in found if _is_spoken(each[0])] or found
+    with ExitStack() as stack:
+        by_address = [_copies(family, address, shares, stack) for family, _, _, _, address in spoken]
+        stack.pop_all()
+    return tuple(Share(sockets) for sockets in zip(*by_address, strict=True))
+
+
+def _is_spoken(family: int) -> bool:
+    try:
+        socket.socket(family, socket.SOCK_STREAM).close()
+    except OSError:
+        return False
+    return True
+
+
+def _copies(family: int, address: Any, shares: int, stack: ExitStack) -> tuple[socket.socket, ...]:
+    """Return sockets that listen at one address."""
+    if shares > 1:
+        address = _free(family, address)
+    make = partial(socket.create_server, address, family=family, backlog=QUEUE, reuse_port=shares > 1)
+    return tuple([stack.enter_context(make()) for _ in range(shares)])
+
+
+def _free(family: int, address: Any) -> Any:
+    """Return the address, its port 0 as a real one; SO_REUSEPORT alone would let in who runs beside another imipd."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            probe.bind(address)
+        except OSError as error:
+            raise OSError(error.errno, f"{_named(address)}: {error.strerror}") from error
+        return probe.getsockname()
 
 
 def _host_and_port(text: str) -> tuple[str, int]:
@@ -58,7 +150,10 @@ def _host_and_port(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def _named(host: str, port: int) -> str:
+def _named(address: str | tuple[str, int]) -> str:
+    if isinstance(address, str):
+        return f"{UNIX}{address}"
+    host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

@@ -8,7 +8,7 @@ import structlog
 from . import Settings
 from .dialog import LEAVING, Dialog
 from .doorman import STRANGER, Doorman, Peer, is_let_in
-from .endpoint import Endpoint, opened
+from .endpoint import Endpoint, Share, opened
 
 log = structlog.get_logger()
 
@@ -20,7 +20,7 @@ OpenDialog = Callable[[Callable[[Dialog], None]], Dialog]
 class SocketListener:
     """What `imipd.ingress.Listener` promises, for the dialogs that `open_dialog` makes."""
 
-    def __init__(self, listen: Sequence[str], open_dialog: OpenDialog, settings: Settings) -> None:
+    def __init__(self, listen: Sequence[str | Share], open_dialog: OpenDialog, settings: Settings) -> None:
         self._listen = tuple(listen)
         self._open_dialog = open_dialog
         self._settings = settings
@@ -37,8 +37,8 @@ class SocketListener:
     async def start(self) -> None:
         """Open every socket, or none."""
         try:
-            for text in self._listen:
-                self._endpoints.append(await opened(text, self._door, self._settings))
+            for place in self._listen:
+                self._endpoints.append(await opened(place, self._door, self._settings))
         except (OSError, ValueError):
             self._close_endpoints()
             raise

@@ -9,11 +9,12 @@ from imipd.envelope import Serves, Status
 
 from . import DeliverInThread, Listener, Settings
 from .dialog import Dialog
+from .endpoint import Share
 from .listener import SocketListener
 from .reception import Reception
 
 
-def listener(listen: Sequence[str], serves: Serves, deliver: DeliverInThread, settings: Settings) -> Listener:
+def listener(listen: Sequence[str | Share], serves: Serves, deliver: DeliverInThread, settings: Settings) -> Listener:
     """Return a listener for LMTP; `serves` is called in the event loop, so it must not wait for anything."""
     dialog = partial(LmtpDialog, Reception(serves, deliver, settings), "LMTP imipd")
     return SocketListener(listen, dialog, settings)

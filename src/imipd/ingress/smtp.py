@@ -10,11 +10,12 @@ from imipd.envelope import TRY_AGAIN, Serves, Status
 
 from . import DeliverInThread, Listener, Settings
 from .dialog import Dialog
+from .endpoint import Share
 from .listener import SocketListener
 from .reception import Reception
 
 
-def listener(listen: Sequence[str], serves: Serves, deliver: DeliverInThread, settings: Settings) -> Listener:
+def listener(listen: Sequence[str | Share], serves: Serves, deliver: DeliverInThread, settings: Settings) -> Listener:
     """Return a listener for SMTP; `serves` is called in the event loop, so it must not wait for anything."""
     dialog = partial(SmtpDialog, Reception(serves, deliver, settings), "ESMTP imipd")
     return SocketListener(listen, dialog, settings)

@@ -9,7 +9,7 @@ from correspondence import invited
 from imipd.cli.main import main
 from imipd.store import Home, RefusedError
 from imipd.store.caldav import CalDavStore
-from imipd.store.manners import DAVICAL, ORDINARY, SOGO, STRANGER, Manners, Signs, recognized
+from imipd.store.manners import DAVICAL, ORDINARY, RADICALE, SOGO, STRANGER, Manners, Signs, recognized
 from servers import xandikos
 
 SCHEDULES = {"DAV": "1, 3, calendar-access, calendar-auto-schedule"}
@@ -21,6 +21,7 @@ CYRUS_ALONE = "{http://cyrusimap.org/ns/}make-collection"
     [
         ({}, (), ORDINARY),
         ({"DAV": "1, 3, calendar-access"}, (), ORDINARY),
+        ({"DAV": "1, 2, 3, calendar-access"}, ("{http://radicale.org/ns/}displayname",), RADICALE),
         (SCHEDULES, (), STRANGER),
         (SCHEDULES, ("{DAV:}collection", "{http://groupdav.org/}vevent-collection"), SOGO),
         (SCHEDULES | {"X-DAViCal-Version": "DAViCal/1.1.12; DB/1.3.5"}, (), DAVICAL),

@@ -574,6 +574,23 @@ def test_discovery_is_remembered(server: Liar, store: CalDavStore, home: Home) -
     assert server.times("PROPFIND") == 3 * before
 
 
+def test_a_miss_costs_one_listing(server: Liar, store: CalDavStore, home: Home) -> None:
+    """It tells which calendars came since discovery; only where the home is not there any more all is asked anew."""
+    store.addresses(home)
+    before = server.times("PROPFIND")
+    assert store.find(home, "unknown") == ()
+    assert server.times("PROPFIND") == before + 1
+    server.answers["PROPFIND", HOME] = multistatus(calendar(CALENDAR), calendar(OTHERS))
+    server.answers["REPORT", OTHERS] = multistatus(response(OTHERS + "new.ics"))
+    server.answers["GET", OTHERS + "new.ics"] = Says(200, ICALENDAR.replace(b"UID:x", b"UID:new"), ETAG)
+    assert [stored.collection for stored in store.find(home, "new")] == [OTHERS]
+    assert server.times("PROPFIND") == before + 2
+    moved = "/moved/alice/"
+    server.answers["PROPFIND", moved] = server.answers.pop(("PROPFIND", HOME))
+    server.answers["PROPFIND", PRINCIPAL] = multistatus(response(PRINCIPAL, href("C:calendar-home-set", moved)))
+    assert store.find(home, "unknown") == ()
+
+
 def test_line_ends_stay_as_they_are(server: Liar, store: CalDavStore, home: Home) -> None:
     """In both directions: what is decided on is what is stored, what is written is what was decided."""
     odd = ICALENDAR.replace(b"Lunch\r\n", b"Lunch\nX-A:1\r\n")

@@ -24,7 +24,7 @@ from . import (
     Written,
 )
 from .contacts import Contacts, address_books, has_contact
-from .discovery import Collection, Principal, discover
+from .discovery import Collection, Principal, collections, discover
 from .lookup import look_up, mentions
 from .naming import name_of
 from .transport import Session, Wire
@@ -172,6 +172,17 @@ class CalDavStore:
                 self._accounts.popitem(last=False)
         return account
 
+    def _listed_anew(self, home: Home, known: _Account) -> _Account:
+        """Ask which calendars there are now; all anew, where they are not where they were."""
+        try:
+            listed = collections(known.wire, known.principal)
+        except RefusedError:
+            return self._discovered(home)
+        account = replace(known, principal=replace(known.principal, collections=listed))
+        with self._lock:
+            self._accounts[home] = account
+        return account
+
     def _found(self, home: Home) -> tuple[Wire, Principal]:
         wire = Wire(home, self._session_for(home))
         return wire, discover(wire)
@@ -207,7 +218,7 @@ class CalDavStore:
 
     def _look_at_new(self, home: Home, before: _Account, asked: tuple[str, str]) -> tuple[Stored, ...]:
         """Look in the collections that came since discovery: an answer to a new calendar's event counts."""
-        now = self._discovered(home)
+        now = self._listed_anew(home, before)
         known = {collection.href for collection in before.principal.collections}
         new = [collection for collection in now.principal.collections if collection.href not in known]
         return look_up(now.wire, new, *asked)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from imipd.address import comparable
 
 from . import NoCalendarError, RefusedError, UnreachableError
-from .manners import Manners, Signs, recognized
+from .manners import RADICALE_ALONE, Manners, Signs, recognized
 from .multistatus import CALDAV, CARDDAV, DAV, MalformedXMLError, Resource, propfind, resources
 from .transport import Wire
 from .verdict import Answer, verdict
@@ -31,7 +31,7 @@ NAME = DAV + "displayname"
 PRIVILEGES = DAV + "current-user-privilege-set"
 CONTACTS = CARDDAV + "addressbook-home-set"
 OF_PRINCIPAL = propfind((PRINCIPAL, HOME_SET, ADDRESSES, INBOX, TYPE, OWNER, CONTACTS))
-OF_COLLECTION = propfind((TYPE, OWNER, NAME, PRIVILEGES, CALDAV + "supported-calendar-component-set"))
+OF_COLLECTION = (TYPE, OWNER, NAME, PRIVILEGES, CALDAV + "supported-calendar-component-set")
 OF_INBOX = propfind((DEFAULT,))
 
 CALENDAR = CALDAV + "calendar"
@@ -56,6 +56,8 @@ class Collection:
     name: str
     components: frozenset[str]
     """Component types that it takes; empty: all."""
+    state: str = ""
+    """What tells whether anything in it has changed (`Manners.state`); empty where that was not asked, or not told."""
 
     def takes(self, component: str) -> bool:
         """Return whether objects of this component type may be stored here."""
@@ -73,6 +75,10 @@ class Principal:
     default: str | None
     """Path of schedule-default-calendar-URL; None where the server names none."""
     manners: Manners
+    roots: tuple[tuple[str, int], ...]
+    """Where its collections are listed: paths, and at which Depth."""
+    owners: tuple[str, ...]
+    """Paths of the principals whose collections count; empty: all that are listed do."""
     href: str = ""
     """Its path; empty where the calendars are not those of whoever logs in."""
     contacts: tuple[str, ...] = ()
@@ -90,14 +96,21 @@ def discover(wire: Wire) -> Principal:
         )
     if not homes or not _leads_to((wire.start, start), (path, *homes)):
         # One login for several people: what the URL names counts, never what belongs to the login.
-        pointed = _pointed_at(wire, start, here)
-        return Principal((), _some(_usable(pointed), start), None, _manners(wire, start, pointed))
-    listed = [item for home in homes for item in _listed(wire, home) if is_own(item[1], (path,))]
+        return _pointed_at(wire, start, here)
+    roots = tuple((home, 1) for home in homes)
+    listed = _listed(wire, roots, (path,), (*OF_COLLECTION, RADICALE_ALONE))
     addresses = (comparable(href) for href in principal.hrefs(ADDRESSES) if href[:7].lower() == "mailto:")
     default = _default(wire, path, principal)
     manners = _manners(wire, homes[0], listed)
     collections, contacts = _some(_usable(listed), start), _contacts(wire, path, principal)
-    return Principal(tuple(dict.fromkeys(addresses)), collections, default, manners, path, contacts)
+    return Principal(tuple(dict.fromkeys(addresses)), collections, default, manners, roots, (path,), path, contacts)
+
+
+def collections(wire: Wire, principal: Principal) -> tuple[Collection, ...]:
+    """Return the account's calendars as they are now, with their states: one request for each home. Raises as above."""
+    state = principal.manners.state
+    listed = _listed(wire, principal.roots, principal.owners, (*OF_COLLECTION, *filter(None, (state,))))
+    return _some(_usable(listed, state), principal.roots[0][0])
 
 
 def _contacts(wire: Wire, path: str, principal: Resource) -> tuple[str, ...]:
@@ -147,16 +160,25 @@ def _principal(wire: Wire, path: str, here: Resource) -> tuple[str, Resource]:
     return path, _single(answer)
 
 
-def _pointed_at(wire: Wire, path: str, here: Resource) -> list[tuple[str, Resource]]:
+def _pointed_at(wire: Wire, path: str, here: Resource) -> Principal:
     """Return the calendars at a URL outside the home set of whoever logs in: it was named on purpose."""
-    depth = 0 if CALENDAR in here.names(TYPE) else 1
+    roots = ((path, 0 if CALENDAR in here.names(TYPE) else 1),)
     owners = tuple(wire.path_of(href, path) for href in here.hrefs(OWNER))
-    return [item for item in _listed(wire, path, depth) if not owners or is_own(item[1], owners)]
+    listed = _listed(wire, roots, owners, (*OF_COLLECTION, RADICALE_ALONE))
+    return Principal((), _some(_usable(listed), path), None, _manners(wire, path, listed), roots, owners)
 
 
-def _listed(wire: Wire, path: str, depth: int = 1) -> list[tuple[str, Resource]]:
+def _listed(
+    wire: Wire, roots: Iterable[tuple[str, int]], owners: tuple[str, ...], names: tuple[str, ...]
+) -> list[tuple[str, Resource]]:
+    """Return the collections there that belong to the owners, with their paths and these properties."""
+    found = [item for root in roots for item in _members(wire, root, names)]
+    return [item for item in found if not owners or is_own(item[1], owners)]
+
+
+def _members(wire: Wire, root: tuple[str, int], names: tuple[str, ...]) -> list[tuple[str, Resource]]:
     """Return the collections in a home set, with their paths."""
-    path, answer = wire.propfind(path, depth, OF_COLLECTION)
+    path, answer = wire.propfind(*root, propfind(names))
     found = []
     for resource in _multistatus(answer):
         if resource.status >= 500 or (resource.status < 300 and TYPE not in resource.properties):
@@ -179,17 +201,17 @@ def _default(wire: Wire, path: str, principal: Resource) -> str | None:
 def _manners(wire: Wire, path: str, listed: Iterable[tuple[str, Resource]]) -> Manners:
     """Return what the server is known to do in its own way."""
     answer = wire.request("OPTIONS", path)
-    names = (resource.names(TYPE) | resource.names(PRIVILEGES) for _, resource in listed)
+    names = (one.names(TYPE) | one.names(PRIVILEGES) | frozenset(one.properties) for _, one in listed)
     return recognized(Signs(answer.headers, frozenset[str]().union(*names)))
 
 
-def _usable(found: Iterable[tuple[str, Resource]]) -> list[Collection]:
+def _usable(found: Iterable[tuple[str, Resource]], state: str = "") -> list[Collection]:
     """Return the calendars that the account may write to; one without a privilege set counts as such."""
     usable = []
     for path, resource in found:
         types, privileges = resource.names(TYPE), resource.names(PRIVILEGES)
         if CALENDAR in types and not types & NOT_OURS and (not privileges or privileges & WRITABLE):
-            usable.append(Collection(path, resource.text(NAME), resource.components()))
+            usable.append(Collection(path, resource.text(NAME), resource.components(), resource.text(state)))
     return usable
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ LISTS = ("recurrence_ids", "revisions", "tombstones", "displaced")
 
 def to_row(entry: Entry, *, completed: bool) -> Row:
     """Return the row of `entry` for the table `entry`."""
-    row: Row = asdict(entry)
+    row = _fields(entry)
     lists = {name: _dump(row[name]) for name in LISTS}
     return row | lists | {"completed": completed}
 
@@ -39,7 +39,7 @@ def to_recorded(row: RowMapping) -> Recorded:
 def remembered(values: Sequence[Revision] | Sequence[Tombstone], entry: Entry) -> list[Row]:
     """Return what `entry` leaves to remember as rows, in an order that keeps two writers from deadlock."""
     place = {"account": entry.account, "uid": entry.uid, "time": entry.time}
-    rows = [place | asdict(value) for value in values]
+    rows = [place | _fields(value) for value in values]
     return sorted(rows, key=lambda row: (row["party"], row["recurrence_id"]))
 
 
@@ -55,7 +55,16 @@ def _all(kind: type[Kept], rows: Sequence[Row]) -> tuple[Kept, ...]:
 
 
 def _dump(values: object) -> str:
-    return json.dumps(values, default=lambda moment: in_utc(moment).isoformat())
+    return json.dumps(values, default=_dumped)
+
+
+def _dumped(value: Any) -> object:
+    return in_utc(value).isoformat() if isinstance(value, datetime) else _fields(value)
+
+
+def _fields(value: Entry | Memory | Revision | Tombstone) -> Row:
+    """Return the fields as they are; `asdict` copies all that is in them."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _load(text: str) -> Any:

@@ -6,13 +6,13 @@ database (one upsert, never read-then-write).
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
 
 from imipd.memory import Memory, Revision, Tombstone
 
-from . import MEMORY_DAYS, WRITTEN, Entry, Ledger, Query, Recorded
+from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded, statements
 from .database import Database, open_database
 from .memory import MemoryLedger
 from .rows import Row, remembered, to_recorded, to_row
@@ -55,41 +55,35 @@ class SqlLedger:
         self._keep = timedelta(days=keep_days)
 
     def recall(self, account: str, uid: str) -> Memory:
+        place = {"account": account, "uid": uid}
         with self._database.reading() as connection:
-            revisions = _of(connection, REVISION, account, uid)
-            tombstones = _of(connection, TOMBSTONE, account, uid)
+            revisions = connection.execute(statements.remembered(REVISION), place).mappings().all()
+            tombstones = connection.execute(statements.remembered(TOMBSTONE), place).mappings().all()
         return Memory(
             tuple(Revision(**row) for row in revisions),
             tuple(Tombstone(**row) for row in tombstones),
         )
 
     def find(self, digest: str, recipient: str) -> Recorded | None:
-        return self._one(*_key(ENTRY, digest, recipient))
+        return self._one(statements.with_key(), {"key_digest": digest, "key_recipient": recipient})
 
     def numbered(self, number: int) -> Recorded | None:
         # No database has a number beyond 63 bits, and SQLite's driver would raise over one.
-        return self._one(ENTRY.c.number == number) if number < 2**63 else None
+        return self._one(select(ENTRY).where(ENTRY.c.number == number), {}) if number < 2**63 else None
 
-    def _one(self, *conditions: ColumnElement[bool]) -> Recorded | None:
+    def _one(self, statement: Select[Any], named: Row) -> Recorded | None:
         with self._database.reading() as connection:
-            row = connection.execute(select(ENTRY).where(*conditions)).mappings().one_or_none()
+            row = connection.execute(statement, named).mappings().one_or_none()
         return None if row is None else to_recorded(row)
 
     def is_undone(self, digest: str, account: str) -> bool:
-        other = ENTRY.alias()  # by UID: that has an index
-        begun = other.c.uid == ENTRY.c.uid, other.c.undoes == ENTRY.c.number, ~other.c.completed
-        undone = (ENTRY.c.account == account) & (ENTRY.c.undone | exists().where(*begun))
-        # Not the account in the WHERE: SQLite would look through all of his entries instead of those of the digest.
         with self._database.reading() as connection:
-            return any(connection.scalars(select(undone).where(ENTRY.c.digest == digest)))
+            return any(connection.scalars(statements.undone(), {"digest": digest, "account": account}))
 
     def applied(self, account: str, originator: str, since: datetime) -> int:
-        whose = ENTRY.c.account == account, ENTRY.c.originator == originator, ENTRY.c.time > since
-        return self._count(*whose, ENTRY.c.completed, ENTRY.c.outcome.in_(WRITTEN), ENTRY.c.undoes.is_(None))
-
-    def _count(self, *conditions: ColumnElement[bool]) -> int:
+        whose = {"account": account, "originator": originator, "since": since}
         with self._database.reading() as connection:
-            return connection.execute(select(func.count()).select_from(ENTRY).where(*conditions)).scalar_one()
+            return connection.execute(statements.applied(), whose).scalar_one()
 
     def intend(self, entry: Entry) -> None:
         with self._database.writing() as connection:
@@ -102,12 +96,14 @@ class SqlLedger:
                 _take_back(connection, entry, entry.undoes)
             _put(connection, REVISION, remembered(entry.revisions, entry))
             _put(connection, TOMBSTONE, remembered(entry.tombstones, entry))
-            connection.execute(delete(POSTPONED).where(*_key(POSTPONED, entry.digest, entry.recipient)))
+            connection.execute(
+                statements.no_more_postponed(), {"key_digest": entry.digest, "key_recipient": entry.recipient}
+            )
 
     def postpone(self, digest: str, recipient: str, now: datetime, why: str) -> datetime:
         row = {"digest": digest, "recipient": recipient, "first_time": now, "last_time": now, "why": why}
         with self._database.writing() as connection:
-            note = _insert(connection, POSTPONED).values(**row, attempts=1)
+            note = statements.insert(connection.dialect.name, POSTPONED).values(**row, attempts=1)
             again = {"last_time": now, "why": why, "attempts": POSTPONED.c.attempts + 1}
             upsert = note.on_conflict_do_update(index_elements=["digest", "recipient"], set_=again)
             first: datetime = connection.execute(upsert.returning(POSTPONED.c.first_time)).scalar_one()
@@ -147,31 +143,10 @@ def _take_back(connection: Connection, entry: Entry, number: int) -> None:
         target, undone = connection.scalar(select(ENTRY.c.undoes).where(ENTRY.c.number == target)), not undone
 
 
-def _of(connection: Connection, table: Table, account: str, uid: str) -> list[Row]:
-    """Return what `table` remembers, oldest first."""
-    place = {"account", "uid", "time"}
-    columns = [column for column in table.c if column.name not in place]
-    query = select(*columns).where(table.c.account == account, table.c.uid == uid).order_by(table.c.time, *columns)
-    return [dict(row) for row in connection.execute(query).mappings()]
-
-
-def _key(table: Table, digest: str, recipient: str) -> tuple[ColumnElement[bool], ...]:
-    return table.c.digest == digest, table.c.recipient == recipient
-
-
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
     """Write rows; one with the same key is replaced, but nothing remembered by what is older."""
-    if not rows:
-        return
-    statement = _insert(connection, table)
-    key = ["digest", "recipient"] if table is ENTRY else [column.name for column in table.primary_key]
-    rest = {name: statement.excluded[name] for name in rows[0] if name not in key}
-    newer = None if table is ENTRY else statement.excluded.time >= table.c.time
-    connection.execute(statement.on_conflict_do_update(index_elements=key, set_=rest, where=newer), rows)
-
-
-def _insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    return postgresql.insert(table) if connection.dialect.name == "postgresql" else sqlite.insert(table)
+    if rows:
+        connection.execute(statements.upsert(connection.dialect.name, table), rows)
 
 
 def _matching(query: Query) -> list[ColumnElement[bool]]:

@@ -1,0 +1,73 @@
+"""What each message asks of the database, built once: SQLAlchemy takes longer to build a statement than to run it.
+
+What a statement asks for is bound by name when it is executed.
+"""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, delete, exists, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from . import WRITTEN
+from .tables import ENTRY, POSTPONED
+
+Insert = sqlite.Insert | postgresql.Insert
+
+
+@cache
+def remembered(table: Table) -> Select[Any]:
+    """Select what `table` remembers of ``account`` and ``uid``, oldest first."""
+    columns = [column for column in table.c if column.name not in ("account", "uid", "time")]
+    of_uid = table.c.account == bindparam("account"), table.c.uid == bindparam("uid")
+    return select(*columns).where(*of_uid).order_by(table.c.time, *columns)
+
+
+@cache
+def with_key() -> Select[Any]:
+    """Select the entry of ``key_digest`` and ``key_recipient``."""
+    return select(ENTRY).where(*_key(ENTRY))
+
+
+@cache
+def undone() -> Select[bool]:
+    """Select for each entry of ``digest`` whether it is of ``account`` and was, or is being, taken back."""
+    other = ENTRY.alias()  # by UID: that has an index
+    begun = other.c.uid == ENTRY.c.uid, other.c.undoes == ENTRY.c.number, ~other.c.completed
+    is_undone = (ENTRY.c.account == bindparam("account")) & (ENTRY.c.undone | exists().where(*begun))
+    # Not the account in the WHERE: SQLite would look through all of his entries instead of those of the digest.
+    return select(is_undone).where(ENTRY.c.digest == bindparam("digest"))
+
+
+@cache
+def applied() -> Select[int]:
+    """Count what ``originator`` has changed of ``account`` after ``since``."""
+    whose = (ENTRY.c[name] == bindparam(name) for name in ("account", "originator"))
+    changes = ENTRY.c.completed, ENTRY.c.outcome.in_(WRITTEN), ENTRY.c.undoes.is_(None)
+    return select(func.count()).select_from(ENTRY).where(*whose, ENTRY.c.time > bindparam("since"), *changes)
+
+
+@cache
+def no_more_postponed() -> Delete:
+    """Delete the postponement of ``key_digest`` and ``key_recipient``."""
+    return delete(POSTPONED).where(*_key(POSTPONED))
+
+
+@cache
+def upsert(dialect: str, table: Table) -> Insert:
+    """Write rows; one with the same key is replaced, but nothing remembered by what is older."""
+    statement = insert(dialect, table)
+    key = ["digest", "recipient"] if table is ENTRY else [column.name for column in table.primary_key]
+    kept = {*key, "number", "undone"}
+    rest = {column.name: statement.excluded[column.name] for column in table.c if column.name not in kept}
+    newer = None if table is ENTRY else statement.excluded.time >= table.c.time
+    return statement.on_conflict_do_update(index_elements=key, set_=rest, where=newer)
+
+
+def insert(dialect: str, table: Table) -> Insert:
+    """Return the INSERT of this database, which knows ON CONFLICT."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def _key(table: Table) -> tuple[ColumnElement[bool], ...]:
+    return table.c.digest == bindparam("key_digest"), table.c.recipient == bindparam("key_recipient")

@@ -1,7 +1,7 @@
 """Time zones of one calendar (RFC 5545 §3.6.5): its own VTIMEZONEs first, then IANA and Windows names (G12, Q7).
 
 icalendar 7.3.0 keeps VTIMEZONEs in a process-wide cache where the first definition wins, so one mail could move the
-meetings of the next. Definitions are therefore read by dateutil, which keeps nothing, and belong to one calendar.
+meetings of the next. Definitions are therefore read by dateutil, which keeps no names, and belong to one calendar.
 """
 
 from collections.abc import Iterable, Mapping

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tracemalloc
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -36,6 +37,22 @@ def test_content_is_the_same_however_it_was_cut(wire: bytes, cuts: list[int], li
     file = beyond.beyond
     assert bool(file) == beyond.oversize
     assert beyond.take() + (file.getvalue() if isinstance(file, io.BytesIO) else b"") == expected
+
+
+def test_a_mail_is_held_once() -> None:
+    """Neither while it grows nor when it is taken is there a second copy."""
+    content, block = Content(40_000_000), b"a line of text\r\n" * 4096
+    tracemalloc.start()
+    try:
+        for _ in range(320):
+            content.feed(block)
+        content.feed(b".\r\n")
+        mail, (now, most) = content.take(), tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(mail) == 320 * len(block)
+    assert now < 1.01 * len(mail)
+    assert most < 1.2 * len(mail)
 
 
 GROWTH = """

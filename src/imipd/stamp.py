@@ -25,7 +25,7 @@ def stamped(mail: bytes, outcomes: Sequence[str]) -> bytes:
     header = mail[: blank.end()] if blank else mail
     eol = b"\r\n" if header.partition(b"\n")[0].endswith(b"\r") else b"\n"
     ours = b"".join(FIELD + b": " + _value(outcome) + eol for outcome in outcomes)
-    return b"".join((ours, _FOREIGN.sub(b"", header), mail[len(header) :]))
+    return b"".join((ours, _FOREIGN.sub(b"", header), memoryview(mail)[len(header) :]))
 
 
 def _value(outcome: str) -> bytes:

@@ -102,7 +102,7 @@ def _contents(raw: bytes, header: Header, limits: Limits) -> tuple[str | None, s
         return NO_CALENDAR_PART, "", (), Report()
     if header.overlong:
         raise TooLargeError(f"a header of more than {HEAD} bytes")
-    found = list(leaves(raw, limits))
+    found = list(leaves(raw, limits, _is_calendar))
     calendars = [leaf for leaf in found if _is_calendar(leaf) and not leaf.inside]
     if not calendars:
         return _obstacle(found), "", (), _report(found, limits)

@@ -5,9 +5,8 @@ from collections.abc import Iterable
 
 from imipd.address import comparable
 
-from .tree import BOUNCE, Entity
+from .tree import BOUNCE, STATUS, Entity
 
-STATUS = "message/delivery-status"
 _FOR_GOOD = re.compile(r"5\.\d{1,3}\.\d{1,3}\b")  # RFC 3463 §2: 4 may still succeed, and is told again
 _MOST = 100
 """Recipients of one report that are looked at."""

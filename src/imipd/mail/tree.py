@@ -3,9 +3,12 @@
 The parser asks every line about every open multipart: 25 MiB of empty lines, thirty multiparts deep, take it
 minutes. So its work is counted while it reads: what a mail would cost cannot be told from its bytes before
 (boundaries may be cut in pieces, RFC 2231 §3), but the parser tells of each part that it opens.
+
+Of a part that is no calendar the parser needs the header and the end, so between them it is fed nothing but lines
+that may be a boundary: an attachment costs neither time nor memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from email.header import decode_header
 from email.message import Message
 from email.parser import BytesFeedParser
@@ -18,12 +21,15 @@ from .limits import Limits, TooLargeError
 
 FORWARDED = "forwarded-as-attachment"
 BOUNCE = "bounce"
+STATUS = "message/delivery-status"
 
 _WORK = 2_000_000
 """Lines that are read, each once and once more for each level that it is deep; 25 MiB of base64 have 350,000."""
 _OPENING = 60
 """What opening a part costs, in lines."""
 _CHUNK = 2**13
+_ON_THE_WIRE = 4
+"""How many times its size a part may have before it is decoded; quoted-printable makes three bytes of one."""
 
 
 class Entity(Message):
@@ -66,16 +72,24 @@ def _without_encoded_words(said: str) -> str:
     return "".join(piece if isinstance(piece, str) else piece.decode("latin-1") for piece, _ in decode_header(said))
 
 
+Wanted = Callable[[Entity], bool]
+"""Whether the content of a part will be asked for."""
+
+
 class _Reading:
     """What reading a mail has cost so far."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits, self._parts, self._depth, self._left = limits, 1, 0, _WORK
+        self._latest: Entity | None = None
+        self._size = 0
+        self._needed: bool | None = None
 
     def entity(self, policy: Policy) -> Entity:
         """Return the part that the parser fills next."""
         self._spend(_OPENING)
-        return Entity(policy, self)
+        self._latest, self._size, self._needed = Entity(policy, self), 0, None
+        return self._latest
 
     def opened(self, depth: int, *, counts: bool) -> None:
         """Note a part that is `depth` levels deep; raise TooLargeError beyond the limits."""
@@ -88,7 +102,19 @@ class _Reading:
 
     def lines(self, chunk: bytes) -> None:
         """Note the lines that the parser is about to read; raise TooLargeError beyond what it may cost."""
+        self._size += len(chunk)
         self._spend(max(chunk.count(b"\n"), chunk.count(b"\r")) * (1 + self._depth))
+
+    def needs(self, wanted: Wanted) -> bool:
+        """Whether the parser needs what follows, and not only what may be a boundary; raise TooLargeError."""
+        part = self._latest
+        # Without a field in it, the header may not be over.
+        if self._needed is None and part is not None and len(part):
+            # A delivery status goes on in further parts (RFC 3464 §2.1).
+            self._needed = part.holder == STATUS or wanted(part)
+        if self._needed and self._size > _ON_THE_WIRE * self._limits.part:
+            raise TooLargeError(f"a part of more than {_ON_THE_WIRE * self._limits.part} bytes to be read")
+        return self._needed is not False
 
     def _spend(self, work: int) -> None:
         self._left -= work
@@ -96,12 +122,45 @@ class _Reading:
             raise TooLargeError("more lines in MIME parts than can be read")
 
 
-def leaves(raw: bytes, limits: Limits) -> Iterator[Entity]:
-    """Yield the parts of `raw` that hold no others, in their order; raise TooLargeError beyond `limits`."""
-    reading = _Reading(limits)
+class _Chunks:
+    """The bytes of a mail as the parser is fed with them."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw, self._start, self._end = raw, 0, 0
+        self._borders = dict.fromkeys((b"\n--", b"\r--"), 0)
+
+    def take(self) -> bytes:
+        """Return the next bytes, none at the end."""
+        self._start, self._end = self._end, min(self._end + _CHUNK, len(self._raw))
+        return self._raw[self._start : self._end]
+
+    def skip(self) -> None:
+        """Go on to the next line that begins as a boundary does (RFC 2046 §5.1.1), unless there was one just now."""
+        # It takes the parser the next line to begin a part, and what ends in CR may go on.
+        is_settled = any(self._raw.count(line_end, self._start, self._end) > 2 for line_end in (b"\r", b"\n"))
+        if is_settled and self._border(self._start - 2) >= self._end - 2:
+            self._end = max(self._end, self._border(self._end - 2))
+
+    def _border(self, position: int) -> int:
+        """Return where the line end before the first such line from `position` on is, or the end."""
+        # What was found is kept, and that nothing was: else each call could look through the whole mail.
+        for mark, found in self._borders.items():
+            if found < position:
+                at = self._raw.find(mark, position)
+                self._borders[mark] = len(self._raw) if at < 0 else at
+        return min(self._borders.values())
+
+
+def leaves(raw: bytes, limits: Limits, wanted: Wanted) -> Iterator[Entity]:
+    """Yield the parts of `raw` that hold no others, in their order, complete where they are `wanted`.
+
+    Raise TooLargeError beyond `limits`.
+    """
+    reading, chunks = _Reading(limits), _Chunks(raw)
     parser = BytesFeedParser(policy=TextPolicy(message_factory=reading.entity))
-    for start in range(0, len(raw), _CHUNK):
-        chunk = raw[start : start + _CHUNK]
+    while chunk := chunks.take():
         reading.lines(chunk)
         parser.feed(chunk)
+        if not reading.needs(wanted):
+            chunks.skip()
     return (part for part in parser.close().walk() if isinstance(part, Entity) and not part.is_multipart())

@@ -4,8 +4,8 @@ from base64 import encodebytes
 
 import pytest
 
+from imipd.look import may_carry_calendar
 from imipd.mail import Limits, Part, read
-from imipd.mail.look import may_carry_calendar
 from mails import CALENDAR, REQUEST, mime, multipart
 
 TEXT = mime("text/plain", b"See you there.\r\n")

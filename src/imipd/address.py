@@ -4,13 +4,15 @@ Two addresses are the same person's exactly when their comparable forms are equa
 """
 
 from collections.abc import Iterable
-from urllib.parse import unquote
 
 
 def comparable(address: str) -> str:
     """Return `address` without ``mailto:``, percent-decoded, trimmed, lower case; googlemail.com is gmail.com."""
     bare = address.strip()
     if bare[:7].lower() == "mailto:":
+        # Imported here: `imipd pipe` compares addresses before it imports anything else, and they seldom have it.
+        from urllib.parse import unquote  # noqa: PLC0415
+
         bare = unquote(bare[7:])
     bare = bare.strip().lower()
     local, at, domain = bare.rpartition("@")

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from imipd.look import may_carry_calendar
+
 from .charset import utf8
 from .header import HEAD, Header
 from .limits import LIMITS, Limits, TooLargeError
-from .look import may_carry_calendar
 from .report import failed
 from .tree import BOUNCE, FORWARDED, Entity, leaves
 

@@ -92,7 +92,7 @@ class TestWhere:
 
     def test_then_the_folder_then_etc(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr("imipd.config.file.PLACES", (Path("imipd.toml"), tmp_path / "etc.toml"))
+        monkeypatch.setattr("imipd.served.PLACES", ("imipd.toml", str(tmp_path / "etc.toml")))
         assert find(None, {"IMIPD_CONFIG": ""}) is None
         (tmp_path / "etc.toml").touch()
         assert find(None, {}) == tmp_path / "etc.toml"
@@ -100,7 +100,7 @@ class TestWhere:
         assert find(None, {}) == Path("imipd.toml")
 
     def test_no_file_at_all_is_a_problem(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("imipd.config.file.PLACES", ())
+        monkeypatch.setattr("imipd.served.PLACES", ())
         with pytest.raises(ConfigError, match="nothing found"):
             load(None, {})
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from imipd.mail.look import _BLOCK
 from structlog.testing import capture_logs
 
 from corpus import ROOT
@@ -16,8 +17,8 @@ from desks import ALICES, Desk
 from imipd.envelope import DONE, Envelope, Status
 from imipd.gateway import Bounds, Gateway, Judgement
 from imipd.ingress.threads import SHORT, DeliveryThreads
-from imipd.mail import Limits, may_carry_calendar
-from imipd.mail.look import _BLOCK
+from imipd.look import may_carry_calendar
+from imipd.mail import Limits
 from sinks import sink
 
 SAMPLES = sorted((ROOT / "sample-mail").rglob("*.eml"))

@@ -28,6 +28,14 @@ def stamped(mail: bytes, outcomes: Sequence[str]) -> bytes:
     return b"".join((ours, _FOREIGN.sub(b"", header), memoryview(mail)[len(header) :]))
 
 
+def without_from_line(mail: bytes) -> tuple[bytes, bytes]:
+    """Return the mbox "From " line, which procmail and Postfix write on top (RFC 4155), and the mail."""
+    if not mail.startswith(b"From "):
+        return b"", mail
+    end = mail.find(b"\n") + 1
+    return mail[:end], mail[end:]
+
+
 def _value(outcome: str) -> bytes:
     """Return an outcome as one line."""
     return _CONTROL.sub(" ", outcome).encode(errors="replace")

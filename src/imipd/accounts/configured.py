@@ -57,6 +57,11 @@ class Directory:
         """Whether mail to this address belongs to an account."""
         return self.account_of(address) is not None
 
+    @property
+    def known(self) -> tuple[frozenset[str], dict[str, str]]:
+        """Return the addresses of accounts, and the names of the domains by rule with the real name of each."""
+        return frozenset(self._exact), {name: rule.names[0] for name, rule in self._rules.items()}
+
     def _add_account(self, section: AccountSection, password: str) -> None:
         addresses = tuple(dict.fromkeys(comparable(address) for address in section.addresses))
         name = _filled(section.user, _parts(addresses[0]))

@@ -5,21 +5,21 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
 from imipd.config import Config
 from imipd.config.settings import Forward
-from imipd.egress import NextHop, hop
+from imipd.egress import NextHop
 from imipd.envelope import Deliver, Envelope, Status
 from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.proof import Proof
-from imipd.store import Store
+from imipd.store import Locate, Place, Store
 from imipd.store.caldav import CalDavStore
-from imipd.store.located import DnsLocator
 
 from . import veil
 
@@ -75,7 +75,17 @@ def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) ->
 
 def calendars(config: Config) -> CalDavStore:
     """Return the calendar servers, and the DNS to find one by its domain."""
-    return CalDavStore(locate=DnsLocator(config.proof.resolver, config.proof.timeout.total_seconds()))
+
+    @cache
+    def opened() -> Locate:
+        from imipd.store.located import DnsLocator  # noqa: PLC0415  only `dns:` in a URL asks for it
+
+        return DnsLocator(config.proof.resolver, config.proof.timeout.total_seconds())
+
+    def locate(domain: str) -> tuple[Place, ...]:
+        return opened()(domain)
+
+    return CalDavStore(locate=locate)
 
 
 def directory(config: Config, environ: Mapping[str, str]) -> Directory:
@@ -110,6 +120,8 @@ def _passing_on(forward: Forward | None, gateway: Gateway, directory: Directory)
 
 def next_hop(forward: Forward) -> NextHop:
     """Return where mail goes on to."""
+    from imipd.egress import hop  # noqa: PLC0415  a pipe has no next hop
+
     hostname = socket.getfqdn()
     return hop.lmtp(forward.lmtp, hostname) if forward.lmtp else hop.smtp(forward.smtp or "", hostname)
 

@@ -5,7 +5,6 @@ hides no other.
 """
 
 import copy
-import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +14,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from imipd.policy import Policy
+from imipd.served import PLACES, VARIABLE, found
 
 from .checks import Finding, findings
 from .errors import ConfigError, Location, Problem
 from .places import PolicySection
 from .settings import Config
 from .wording import Document, named, problem
-
-PLACES = (Path("imipd.toml"), Path("/etc/imipd/imipd.toml"))
-VARIABLE = "IMIPD_CONFIG"
 
 
 def load(path: Path | None, environ: Mapping[str, str]) -> Config:
@@ -33,8 +30,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
     """
     file = find(path, environ)
     if file is None:
-        places = ", ".join(str(place) for place in PLACES)
-        advice = f"Write one ({places}), or name it with -c or ${VARIABLE}"
+        advice = f"Write one ({', '.join(PLACES)}), or name it with -c or ${VARIABLE}"
         raise ConfigError("no configuration", [Problem("", f"nothing found. {advice}")])
     document = _document(file)
     config, errors = _validated(document, file)
@@ -52,12 +48,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Config:
 
 def find(path: Path | None, environ: Mapping[str, str]) -> Path | None:
     """Return the file to read: `path`, else $IMIPD_CONFIG, else the first that exists of `PLACES`."""
-    if path is not None:
-        return path
-    if environ.get(VARIABLE):
-        return Path(environ[VARIABLE])
-    # Unlike Path.exists, this takes what we may not look at as absent.
-    return next((place for place in PLACES if os.path.exists(place)), None)
+    name = found(None if path is None else str(path), environ)
+    return None if name is None else Path(name)
 
 
 def override(policy: Policy, choices: Mapping[str, str]) -> Policy:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from imipd.envelope import DONE, Envelope
 from imipd.itip import NoAction, Reason
-from imipd.mail import may_carry_calendar
+from imipd.look import may_carry_calendar
 
 from .judgement import Judgement
 

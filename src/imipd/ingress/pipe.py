@@ -8,12 +8,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from shutil import copyfileobj
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import structlog
 
 from imipd.envelope import Deliver, Envelope, Serves, Status
-from imipd.stamp import stamped
+from imipd.stamp import stamped, without_from_line
 
 from . import SIZE_LIMIT
 
@@ -22,11 +22,18 @@ log = structlog.get_logger()
 _BLOCK = 64 * 1024
 
 
+class Readable(Protocol):
+    """What a mail is read from."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes, none at the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """One call of the pipe."""
 
-    stdin: BinaryIO
+    stdin: Readable
     recipients: tuple[str, ...]
     reverse_path: str | None
     """``""`` is the null reverse-path, None unknown."""
@@ -56,7 +63,7 @@ def _run(errand: Errand, serves: Serves, deliver: Deliver) -> int:
     if not served:
         _discard(errand.stdin)
         return os.EX_NOUSER
-    from_line, content = _without_from_line(mail)
+    from_line, content = without_from_line(mail)
     oversize = len(mail) > errand.limit
     if oversize:
         log.warning("too-large", recipients=served)
@@ -78,7 +85,7 @@ def _finish(errand: Errand, statuses: Sequence[Status], from_line: bytes, conten
     return os.EX_OK if done else os.EX_TEMPFAIL
 
 
-def _read(stdin: BinaryIO, limit: int) -> bytes:
+def _read(stdin: Readable, limit: int) -> bytes:
     """Return at most `limit` bytes; a raw stream gives them piece by piece."""
     pieces: list[bytes] = []
     while limit > 0 and (piece := stdin.read(min(limit, _BLOCK))):
@@ -87,15 +94,7 @@ def _read(stdin: BinaryIO, limit: int) -> bytes:
     return b"".join(pieces)
 
 
-def _discard(stdin: BinaryIO) -> None:
+def _discard(stdin: Readable) -> None:
     """Read to the end: a caller whose pipe breaks takes that for a failure."""
     while stdin.read(_BLOCK):
         pass
-
-
-def _without_from_line(mail: bytes) -> tuple[bytes, bytes]:
-    """Return the mbox "From " line, which procmail and Postfix write on top (RFC 4155), and the mail."""
-    if not mail.startswith(b"From "):
-        return b"", mail
-    end = mail.find(b"\n") + 1
-    return mail[:end], mail[end:]

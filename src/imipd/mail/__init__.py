@@ -4,7 +4,6 @@ Pure: bytes in, values out. Any bytes give a `Mail`; what is odd about it stands
 """
 
 from .limits import Limits
-from .look import may_carry_calendar
 from .read import SPAM_HEADERS, Mail, Part, Report, read
 
-__all__ = ["SPAM_HEADERS", "Limits", "Mail", "Part", "Report", "may_carry_calendar", "read"]
+__all__ = ["SPAM_HEADERS", "Limits", "Mail", "Part", "Report", "read"]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from imipd.mail.look import _BLOCK
 from structlog.testing import capture_logs
 
 from corpus import ROOT
@@ -17,7 +16,7 @@ from desks import ALICES, Desk
 from imipd.envelope import DONE, Envelope, Status
 from imipd.gateway import Bounds, Gateway, Judgement
 from imipd.ingress.threads import SHORT, DeliveryThreads
-from imipd.look import may_carry_calendar
+from imipd.look import _BLOCK, may_carry_calendar
 from imipd.mail import Limits
 from sinks import sink
 

@@ -14,7 +14,7 @@ import pytest
 
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
-from imipd.ingress.endpoint import Place
+from imipd.ingress.endpoint import Place, opened
 
 HOST = Settings(hostname="imipd.example.org")
 
@@ -148,6 +148,22 @@ async def test_standard_clients_get_through(tmp_path: Path) -> None:
         await asyncio.to_thread(_send, LMTP, f"{tmp_path}/s")
         await asyncio.to_thread(_send, SMTP, host, int(port))
     assert await by_smtp.drain(5)
+
+
+@in_loop
+async def test_no_answer_waits_for_the_one_before_to_be_acknowledged() -> None:
+    """A client that pipelines its commands would wait 40 ms for each mail (RFC 9293 §3.7.4)."""
+    met = asyncio.get_running_loop().create_future()
+
+    class Greeter(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            met.set_result(transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+    endpoint = await opened("127.0.0.1:0", Greeter, HOST)
+    host, _, port = endpoint.addresses[0].rpartition(":")
+    with socket.create_connection((host, int(port))):
+        assert await met
+    endpoint.close()
 
 
 @in_loop

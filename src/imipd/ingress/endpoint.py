@@ -94,6 +94,9 @@ async def _served(share: Share, factory: Factory) -> tuple[asyncio.Server, ...]:
 async def _accepting(bound: socket.socket, factory: Factory) -> asyncio.Server:
     loop = asyncio.get_running_loop()
     if bound.family != socket.AF_UNIX:
+        # Accepted sockets inherit it; asyncio sets it by itself only where a socket names its protocol. Without it a
+        # client that pipelines waits 40 ms for the second of our answers.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return await loop.create_server(factory, sock=bound)
     try:
         # Python 3.13 removes the file by itself, which other processes may listen at.

@@ -11,7 +11,6 @@ import sys
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from imipd import config
 from imipd.accounts.configured import Directory
@@ -26,7 +25,7 @@ from imipd.ledger.sql import SqlLedger
 from imipd.memory import Memory
 from imipd.store import Home, Stored, Written
 from imipd.store.caldav import CalDavStore
-from imipd.store.transport import Session
+from imipd.store.connections import Connections, Exchanged, Origin, Request
 
 STEPS = ("read", "find", "found", "recall", "recalled", "intend", "intended", "write", "sent", "written")
 LAST_STEPS = ("complete", "completed", "answer")
@@ -43,13 +42,13 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class CrashingSession(Session):
+class CrashingConnections(Connections):
     """Loses the process once a write has reached the server, before anybody has looked at the answer."""
 
     killer: Killer
 
-    def send(self, request: Any, **kwargs: Any) -> Any:
-        answer = super().send(request, **kwargs)
+    def exchange(self, origin: Origin, request: Request, *, anew: bool = False) -> Exchanged:
+        answer = super().exchange(origin, request, anew=anew)
         if request.method in ("PUT", "DELETE"):
             self.killer.at("sent")
         return answer
@@ -59,8 +58,8 @@ class CrashingStore(CalDavStore):
     def __init__(self, killer: Killer) -> None:
         super().__init__()
         self._killer = killer
-        self._session = CrashingSession(20)
-        self._session.killer = killer
+        self._connections = CrashingConnections(20)
+        self._connections.killer = killer
 
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         self._killer.at("find")

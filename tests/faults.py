@@ -60,6 +60,7 @@ class Liar:
     lines: list[bytes] = field(default_factory=list)
     """The request lines as they came, also those that are none."""
     over: threading.Event = field(default_factory=threading.Event)
+    connections: int = 0
 
     def times(self, method: str) -> int:
         """Return how often a method was asked for."""
@@ -136,6 +137,11 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
+    def setup(self) -> None:
+        """Count the connection."""
+        super().setup()
+        self.server.script.connections += 1  # type: ignore[attr-defined]
+
     def parse_request(self) -> bool:
         """Note the line before anything is made of it."""
         self.server.script.lines.append(self.raw_requestline)  # type: ignore[attr-defined]
@@ -168,7 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body[: answer.cut])
         self.close_connection = self.close_connection or answer.cut is not None or not answer.honest
 
-    do_GET = do_PUT = do_DELETE = do_PROPFIND = do_REPORT = _answer  # noqa: N815
+    do_GET = do_PUT = do_DELETE = do_OPTIONS = do_PROPFIND = do_REPORT = _answer  # noqa: N815
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""

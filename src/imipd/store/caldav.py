@@ -23,11 +23,12 @@ from . import (
     UnreachableError,
     Written,
 )
+from .connections import Connections
 from .contacts import Contacts, address_books, has_contact
 from .discovery import Collection, Principal, collections, discover
 from .lookup import look_up, mentions
 from .naming import name_of
-from .transport import Session, Wire
+from .transport import Wire
 from .verdict import GoneError
 from .writing import delete, put_new, put_over
 
@@ -48,9 +49,7 @@ class CalDavStore:
     """A `Store` on CalDAV servers; holds connections, and for `remember` seconds what discovery found."""
 
     def __init__(self, *, locate: Locate = lambda _domain: (), remember: float = 300.0, connections: int = 20) -> None:
-        self._connections = connections
-        self._session = Session(connections)
-        self._trusting: dict[str, Session] = {}
+        self._connections = Connections(connections)
         self._locate = locate
         self._remember = remember
         self._accounts: OrderedDict[Home, _Account] = OrderedDict()
@@ -138,18 +137,7 @@ class CalDavStore:
 
     def close(self) -> None:
         """Close all connections."""
-        for session in (self._session, *self._trusting.values()):
-            session.close()
-
-    def _session_for(self, home: Home) -> Session:
-        """Return the connections that trust whom this home trusts.
-
-        niquests 3.21 would use one again for a request that trusts others: it keeps connections by host alone.
-        """
-        if home.ca_file is None:
-            return self._session
-        with self._lock:
-            return self._trusting.setdefault(home.ca_file, Session(self._connections))
+        self._connections.close()
 
     def _account(self, home: Home) -> _Account:
         """Return what is remembered of the home, or discover it."""
@@ -184,7 +172,7 @@ class CalDavStore:
         return account
 
     def _found(self, home: Home) -> tuple[Wire, Principal]:
-        wire = Wire(home, self._session_for(home))
+        wire = Wire(home, self._connections)
         return wire, discover(wire)
 
     def _found_by_dns(self, home: Home) -> tuple[Wire, Principal]:

@@ -21,7 +21,7 @@ from imipd import config
 from imipd.cli import listening, logs
 from imipd.cli.main import main
 from imipd.ingress import Settings
-from test_cli_serve import _configure, _says, _until
+from test_cli_serve import _configure, _said, _until
 
 NAME = "imipd.example.org"
 Run = Callable[[str, Path], tuple[int, str]]
@@ -52,7 +52,7 @@ def test_it_takes_mail_in_tls_and_shows_a_new_certificate_after_sighup(daemon: D
     first = _sent(daemon, tmp_path, reply(BOB, "ACCEPTED", minute=1))
     certified(tmp_path / "tls", NAME)
     _configure(daemon, daemon.config.read_text())
-    _until(lambda: _says(daemon, "configuration read again"))
+    _until(lambda: _said(daemon, "configuration read again") > 0)
     second = _sent(daemon, tmp_path, reply(BOB, "ACCEPTED", minute=2))
     assert first != second
     assert len(daemon.told()) == 2
@@ -67,7 +67,7 @@ def test_without_tls_the_mail_is_kept_by_the_mta(daemon: Daemon) -> None:
 def test_a_certificate_that_is_broken_at_sighup_leaves_the_old_one(daemon: Daemon, tmp_path: Path) -> None:
     (tmp_path / "tls" / "server.key").write_text("")
     _configure(daemon, daemon.config.read_text())
-    _until(lambda: _says(daemon, "the configuration stays as it was"))
+    _until(lambda: _said(daemon, "the configuration stays as it was") > 0)
     assert _sent(daemon, tmp_path, reply(BOB, "ACCEPTED"))
     assert "smtp.tls_certificate" in next(line for line in daemon.logged() if "stays" in line["event"])["problems"]
 
@@ -75,10 +75,10 @@ def test_a_certificate_that_is_broken_at_sighup_leaves_the_old_one(daemon: Daemo
 def test_what_changes_only_at_the_next_start_is_said(daemon: Daemon) -> None:
     changed = daemon.config.read_text().replace("require_tls = true", "require_tls = false")
     _configure(daemon, changed.replace('level = "debug"', 'level = "info"'))
-    _until(lambda: _says(daemon, "configuration read again"))
-    assert _says(daemon, "[smtp] changes at the next start")
-    assert _says(daemon, "[log] changes at the next start")
-    assert not _says(daemon, "[lmtp] changes at the next start")
+    _until(lambda: _said(daemon, "configuration read again") > 0)
+    assert _said(daemon, "[smtp] changes at the next start")
+    assert _said(daemon, "[log] changes at the next start")
+    assert not _said(daemon, "[lmtp] changes at the next start")
 
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -63,14 +63,24 @@ class House:
 @contextmanager
 def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) -> Iterator[House]:
     """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
-    found = directory(config, environ)
-    ledger = open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
-    store = calendars(config)
+    with opened_for(directory(config, environ), config, watch) as house:
+        yield house
+
+
+@contextmanager
+def opened_for(found: Directory, config: Config, watch: Watch) -> Iterator[House]:
+    """Do the same for accounts whose passwords are read already. Raises LedgerError."""
+    opened_ledger, store = ledger(config), calendars(config)
     try:
-        yield furnished(config, found, watch.store(store), ledger, watch)
+        yield furnished(config, found, watch.store(store), opened_ledger, watch)
     finally:
         store.close()
-        ledger.close()
+        opened_ledger.close()
+
+
+def ledger(config: Config) -> Ledger:
+    """Open the ledger, its tables up to date. Raises LedgerError."""
+    return open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
 
 
 def calendars(config: Config) -> CalDavStore:

@@ -2,13 +2,15 @@
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from imipd.config import Config, ConfigError, Listening, Problem
 from imipd.envelope import Serves
 from imipd.ingress import DeliverInThread, Listener, Settings, lmtp, smtp
+from imipd.ingress.endpoint import Place, Share
 from imipd.ingress.tls import server_context
 
 KINDS = {"lmtp": lmtp.listener, "smtp": smtp.listener}
@@ -36,15 +38,40 @@ class Certificates:
         return self._contexts[name]
 
 
-def listeners(config: Config, certificates: Certificates, serves: Serves, deliver: DeliverInThread) -> list[Listener]:
-    """Return the listeners, closed yet."""
+def listeners(
+    config: Config,
+    certificates: Certificates,
+    serves: Serves,
+    deliver: DeliverInThread,
+    *,
+    shares: Mapping[str, Sequence[Share]] | None = None,
+) -> list[Listener]:
+    """Return the listeners, closed yet; the sockets of `shares` are open already."""
     return [
-        KINDS[name](section.listen, serves, deliver, _settings(config, name, certificates))
+        KINDS[name](
+            section.listen if shares is None else shares[name],
+            serves,
+            deliver,
+            _settings(config, name, certificates),
+        )
         for name, section in config.listening.items()
     ]
 
 
-def _settings(config: Config, name: str, certificates: Certificates) -> Settings:
+def places(config: Config, shares: int) -> dict[str, tuple[Place, ...]]:
+    """Open every place of every listener for several processes, or none. Raises OSError, ValueError."""
+    with ExitStack() as stack:
+        found = {
+            name: tuple(
+                stack.enter_context(closing(Place(text, _settings(config, name), shares))) for text in section.listen
+            )
+            for name, section in config.listening.items()
+        }
+        stack.pop_all()
+    return found
+
+
+def _settings(config: Config, name: str, certificates: Certificates | None = None) -> Settings:
     section = config.listening[name]
     return Settings(
         socket.getfqdn(),
@@ -56,7 +83,7 @@ def _settings(config: Config, name: str, certificates: Certificates) -> Settings
         allow_from=section.allow_from,
         socket_mode=section.socket_mode,
         socket_group=section.socket_group,
-        certificate=partial(certificates.__getitem__, name) if name in certificates else None,
+        certificate=partial(certificates.__getitem__, name) if certificates and name in certificates else None,
         require_tls=section.require_tls,
     )
 
@@ -96,6 +123,21 @@ def late_changes(old: Config, new: Config) -> Iterator[str]:
         yield "[forward]"
     if old.limits.mail != new.limits.mail:
         yield "limits.mail"
+
+
+def as_opened(old: Config, new: Config) -> Config:
+    """Return `new`, but as it was what `late_changes` names: for who joins others that are listening already."""
+    kept = {name: _kept(getattr(old, name), new.listening.get(name)) for name in ("lmtp", "smtp")}
+    limits = new.limits.model_copy(update={"mail": old.limits.mail})
+    forward = old.forward if (old.forward is None) != (new.forward is None) else new.forward
+    fixed = {name: getattr(old, name) for name in ("ledger", "serve", "web", "log")}
+    return new.model_copy(update={**kept, **fixed, "limits": limits, "forward": forward})
+
+
+def _kept(old: Listening | None, new: Listening | None) -> Listening | None:
+    if old is None or new is None:
+        return old
+    return old.model_copy(update=new.model_dump(include=set(TAKEN_OVER)))
 
 
 def _fixed(section: Listening) -> dict[str, object]:

@@ -13,6 +13,8 @@ from imipd.config import Config
 
 from . import veil
 
+_worker: dict[str, int] = {}
+
 
 def begin(config: Config) -> None:
     """Set up structlog as the configuration says."""
@@ -30,14 +32,25 @@ def begin(config: Config) -> None:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _told_by,
             _printable,
             *tracebacks,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[config.log.level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # Each line in one write, also where Python does not buffer: other processes write there, too.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def as_worker(number: int) -> None:
+    """Say in every line from now on which of several processes it is from."""
+    _worker["worker"] = number
+
+
+def _told_by(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    return {**event, **_worker}
 
 
 class _VeiledFormatter(logging.Formatter):

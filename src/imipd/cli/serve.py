@@ -1,19 +1,26 @@
-"""imipd serve: the daemon. SIGTERM finishes the mails in hand, SIGHUP reads the configuration again."""
+"""imipd serve: the daemon. SIGTERM finishes the mails in hand, SIGHUP reads the configuration again.
+
+What runs in one process is here; `workers` runs several of it.
+"""
 
 import argparse
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import sdnotify
 import structlog
 
 from imipd import config
 from imipd.config import Config, ConfigError
+from imipd.config.settings import Web
 from imipd.envelope import Envelope, Status
 from imipd.ingress import Listener
+from imipd.ingress.endpoint import Share
 from imipd.ingress.threads import DeliveryThreads
 from imipd.ledger import LedgerError
 from imipd.web.metrics import Metrics
@@ -32,22 +39,58 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code."""
     settings = config.load(arguments.config, os.environ)
     logs.begin(settings)
-    metrics = Metrics()
+    reload = partial(config.load, arguments.config, os.environ)
     try:
+        if settings.serve.workers > 1:
+            from . import workers  # noqa: PLC0415  one process needs nothing of it
+
+            return workers.run(settings, reload)
+        metrics = Metrics()
         with assembly.opened(settings, os.environ, watch.by(metrics)) as house:
-            return asyncio.run(_Daemon(house, metrics, lambda: config.load(arguments.config, os.environ)).serve())
+            return lived(Daemon(house, metrics, reload, Duties(settings.web)))
     except LedgerError as error:
         print(f"imipd: {error}", file=sys.stderr)
         return os.EX_TEMPFAIL
 
 
-class _Daemon:
+def lived(daemon: "Daemon") -> int:
+    """Run a daemon to its end and return the exit code."""
+    return asyncio.run(daemon.serve())
+
+
+def announced(listen: Sequence[str]) -> None:
+    """Say that mail is taken, to the log and to systemd."""
+    log.info("ready", listen=listen)
+    sdnotify.SystemdNotifier().notify("READY=1")
+
+
+def announced_end() -> None:
+    """Tell systemd that the end has begun."""
+    sdnotify.SystemdNotifier().notify("STOPPING=1")
+
+
+@dataclass(frozen=True, slots=True)
+class Duties:
+    """What a daemon sees to besides its mails: alone to everything, as a worker to what its parent leaves to it."""
+
+    web: Web | None
+    prunes: bool = True
+    up: Callable[[Sequence[str]], None] = announced
+    stopping: Callable[[], None] = announced_end
+    shares: Mapping[str, Sequence[Share]] | None = None
+    """Sockets that were opened before, by the listener's name."""
+    lifeline: int | None = None
+    """A pipe that ends with the parent."""
+
+
+class Daemon:
     """A house with its listeners; on SIGHUP another house takes its place."""
 
-    def __init__(self, house: House, metrics: Metrics, reload: Callable[[], Config]) -> None:
+    def __init__(self, house: House, metrics: Metrics, reload: Callable[[], Config], duties: Duties) -> None:
         self._house = house
         self._metrics = metrics
         self._reload = reload
+        self._duties = duties
         self._certificates = Certificates(house.config)
         self._stop = asyncio.Event()
         self._state = "starting"
@@ -57,12 +100,9 @@ class _Daemon:
         deliver, at_once = self._metrics.measured(self._deliver), self._metrics.measured(self._at_once)
         threads = DeliveryThreads(deliver, at_once, self._house.config.serve.threads)
         listeners = self._listeners(threads)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._read_again)
+        self._heed()
         try:
-            page = watch.page(self._house.config.web, self._metrics, self._trouble)
+            page = watch.page(self._duties.web, self._metrics, self._trouble)
             for listener in listeners:
                 await listener.start()
         except (OSError, ValueError) as error:
@@ -75,20 +115,34 @@ class _Daemon:
             page.close()
         return os.EX_OK
 
+    def _heed(self) -> None:
+        """Listen to signals, and whether the parent is still there."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._read_again)
+        if self._duties.lifeline is not None:
+            loop.add_reader(self._duties.lifeline, self._orphaned, self._duties.lifeline)
+
+    def _orphaned(self, lifeline: int) -> None:
+        """End as if told to, so that the sockets are free for who comes next."""
+        asyncio.get_running_loop().remove_reader(lifeline)
+        log.error("the parent is gone")
+        self._stop.set()
+
     async def _work(self, listeners: list[Listener]) -> None:
-        notifier = sdnotify.SystemdNotifier()
-        log.info("ready", listen=[address for listener in listeners for address in listener.addresses])
-        notifier.notify("READY=1")
+        self._duties.up([address for listener in listeners for address in listener.addresses])
         self._state = ""
         pruning = asyncio.create_task(self._prune())
         await self._stop.wait()
         self._state = "stopping"
-        notifier.notify("STOPPING=1")
+        self._duties.stopping()
         pruning.cancel()
         log.info("stopping", finished=await _drained(listeners))
 
     def _listeners(self, threads: DeliveryThreads) -> list[Listener]:
-        return listening.listeners(self._house.config, self._certificates, self._serves, threads)
+        found = self._house.config
+        return listening.listeners(found, self._certificates, self._serves, threads, shares=self._duties.shares)
 
     def _serves(self, address: str) -> bool:
         return self._house.serves(address)
@@ -120,7 +174,7 @@ class _Daemon:
 
     async def _prune(self) -> None:
         """Forget old entries, now and then."""
-        while True:
+        while self._duties.prunes:
             try:
                 gone = await asyncio.to_thread(self._house.ledger.prune, assembly.now())
                 log.debug("pruned", entries=gone)

@@ -4,7 +4,7 @@ from imipd.config.settings import Web
 from imipd.ledger import Ledger, LedgerError
 from imipd.web import Ready
 from imipd.web.metrics import Metrics
-from imipd.web.server import WebServer
+from imipd.web.server import Figures, WebServer
 from imipd.web.store import MeasuredStore
 
 from .assembly import Watch
@@ -18,9 +18,9 @@ def by(metrics: Metrics) -> Watch:
     )
 
 
-def page(web: Web | None, metrics: Metrics, ready: Ready) -> WebServer | None:
+def page(web: Web | None, figures: Figures, ready: Ready) -> WebServer | None:
     """Begin to answer over HTTP, where the configuration says so. Raises OSError."""
-    return WebServer(web.listen, metrics, ready) if web and web.listen else None
+    return WebServer(web.listen, figures, ready) if web and web.listen else None
 
 
 def trouble(ledger: Ledger) -> str:

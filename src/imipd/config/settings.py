@@ -26,6 +26,7 @@ from .units import (
     Tables,
     TcpEndpoint,
     Threads,
+    Workers,
 )
 
 SQLITE = "sqlite:///"
@@ -112,11 +113,16 @@ class Limits(Section):
 class Serve(Section):
     """How `imipd serve` works."""
 
-    threads: Threads = Field(8, description="How many mails are processed at the same time.", examples=[8])
+    workers: Workers = Field(
+        1,
+        description="How many processes take mail. More than one where a core is not enough (docs/workers.md).",
+        examples=[1],
+    )
+    threads: Threads = Field(8, description="How many mails a process works on at the same time.", examples=[8])
     connections: Positive = Field(
         100,
-        description="Open connections to one listener; the next one hears 421. This times `limits.mail` bounds the"
-        " memory.",
+        description="Open connections to one listener of a process; the next one hears 421. This times `limits.mail`"
+        " bounds its memory.",
         examples=[100],
     )
     idle: Duration = Field(

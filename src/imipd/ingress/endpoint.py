@@ -51,6 +51,11 @@ class Place:
         # Who starts while we stop may have put his socket in the place of ours.
         self._identity = _identity(self._path) if self._path else None
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return ``unix:/path``, or each ``host:port`` that the name stood for."""
+        return tuple(_named(bound.getsockname()) for bound in self.shares[0].sockets)
+
     def close(self) -> None:
         """Give the sockets up, and remove the socket file, if it is still ours."""
         for share in self.shares:

@@ -41,7 +41,9 @@ class Metrics:
         self._errors = Counter(
             "imipd_calendar_errors", "Failures of the calendar server.", ("kind",), registry=self.registry
         )
-        self._in_flight = Gauge("imipd_mails_in_flight", "Mails being processed.", registry=self.registry)
+        self._in_flight = Gauge(
+            "imipd_mails_in_flight", "Mails being processed.", registry=self.registry, multiprocess_mode="livesum"
+        )
         self._whole = Histogram(
             "imipd_mail_seconds", "From the end of a mail to its answer.", buckets=SECONDS, registry=self.registry
         )

@@ -7,26 +7,35 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import Any
+from typing import Any, Protocol
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from . import Ready
-from .metrics import Metrics
 
 TIMEOUT = 10.0
 """Seconds that a request may take to arrive."""
+
+
+class Figures(Protocol):
+    """What `/metrics` shows."""
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Return what collects it."""
+
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class WebServer:
     """An HTTP server in threads of its own; `place` is ``host:port``. Raises OSError where it cannot listen."""
 
-    def __init__(self, place: str, metrics: Metrics, ready: Ready) -> None:
+    def __init__(self, place: str, figures: Figures, ready: Ready) -> None:
         host, _, port = place.rpartition(":")
         kind = _Server6 if host.startswith("[") else _Server
-        self._server = make_server(host.strip("[]"), int(port), application(metrics, ready), kind, _Asked)
+        self._server = make_server(host.strip("[]"), int(port), application(figures, ready), kind, _Asked)
         self._thread = threading.Thread(target=self._server.serve_forever, name="web", daemon=True)
         self._thread.start()
 
@@ -42,16 +51,16 @@ class WebServer:
         self._thread.join()
 
 
-def application(metrics: Metrics, ready: Ready) -> Application:
+def application(figures: Figures, ready: Ready) -> Application:
     """Return the WSGI application (PEP 3333)."""
-    figures: Application = make_wsgi_app(metrics.registry)
+    told: Application = make_wsgi_app(figures.registry)
 
     def answer(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path, method = environ.get("PATH_INFO", ""), environ.get("REQUEST_METHOD", "")
         if method not in ("GET", "HEAD"):
             return _said(start, "405 Method Not Allowed", "GET only", ("Allow", "GET, HEAD"))
         if path == "/metrics":
-            return figures(environ, start)
+            return told(environ, start)
         if path == "/healthz":
             return _said(start, "200 OK", "ok")
         if path == "/readyz":

@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         settings.limits.mail,
     )
     try:
-        with assembly.opened(settings, os.environ) as house:
+        with assembly.opened(settings, os.environ, brief=True) as house:
             if not arguments.begun.remembered:
                 _remember(settings, house.directory, begun)
             # The caller goes on with the mail: [forward] is for the listeners.

@@ -1,17 +1,15 @@
 """Entries as rows and back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import RowMapping
-
 from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 from . import Entry, Recorded
-from .columns import in_utc
+from .forms import in_utc
 
 Row = dict[str, Any]
 Kept = TypeVar("Kept", Revision, Tombstone)
@@ -25,7 +23,7 @@ def to_row(entry: Entry, *, completed: bool) -> Row:
     return row | lists | {"completed": completed}
 
 
-def to_recorded(row: RowMapping) -> Recorded:
+def to_recorded(row: Mapping[Any, Any]) -> Recorded:
     """Return the entry that `row` holds; the objects are None where the row was read without them."""
     columns = dict(row)
     number, completed, undone = (columns.pop(name) for name in ("number", "completed", "undone"))

@@ -21,6 +21,7 @@ from imipd import config
 from imipd.cli import listening, logs
 from imipd.cli.main import main
 from imipd.ingress import Settings
+from imipd.ingress.budget import Budget
 from test_cli_serve import _configure, _said, _until
 
 NAME = "imipd.example.org"
@@ -144,9 +145,11 @@ def test_every_setting_reaches_its_listener(tmp_path: Path, calendars: Liar, smt
     both = '[serve]\nconnections = 7\nidle = "8s"\nrecipients = 9\n[limits]\nmail = 10\n'
     settings = config.load(_config(tmp_path, calendars, smtp + own + both), {})
     certificates = listening.Certificates(settings)
+    budget = Budget()
     expected = Settings(
         socket.getfqdn(),
         size=10,
+        budget=budget,
         recipients=9,
         connections=7,
         idle=8.0,
@@ -155,12 +158,12 @@ def test_every_setting_reaches_its_listener(tmp_path: Path, calendars: Liar, smt
         socket_group="postfix",
         require_tls=True,
     )
-    found = listening._settings(settings, "smtp", certificates)
+    found = listening._settings(settings, "smtp", certificates, budget)
     assert found.certificate is not None
     assert found.certificate() is certificates["smtp"]
     assert replace(found, certificate=None) == expected
     bare = replace(expected, allow_from=(), socket_mode=0o660, socket_group=None, require_tls=False)
-    assert listening._settings(settings, "lmtp", certificates) == bare
+    assert listening._settings(settings, "lmtp", certificates, budget) == bare
 
 
 def _config(folder: Path, calendars: Liar, more: str) -> Path:

@@ -147,6 +147,7 @@ def test_the_limits_that_can_be_set_are_settings() -> None:
         default = getattr(getattr(config.Config(), section), key)
         units = {
             25 * 2**20: 25,
+            100 * 2**20: 100,
             2**20: 1,
             timedelta(minutes=5): 5,
             timedelta(seconds=5): 5,

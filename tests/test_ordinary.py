@@ -15,7 +15,8 @@ from daemons import free_place, serving
 from desks import ALICES, Desk
 from imipd.envelope import DONE, Envelope, Status
 from imipd.gateway import Bounds, Gateway, Judgement
-from imipd.ingress.threads import SHORT, DeliveryThreads
+from imipd.ingress.threads import LONGEST_AT_ONCE as LONGEST
+from imipd.ingress.threads import DeliveryThreads
 from imipd.look import _BLOCK, may_carry_calendar
 from imipd.mail import Limits
 from sinks import sink
@@ -74,7 +75,8 @@ def test_a_sign_of_a_calendar_is_seen_wherever_the_look_cuts(at: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "ordinary", "in_loop"), [(SHORT, True, True), (SHORT, False, False), (SHORT + 1, True, False)]
+    ("size", "ordinary", "in_loop"),
+    [(LONGEST, True, True), (LONGEST, False, False), (LONGEST + 1, True, False)],
 )
 def test_a_thread_is_asked_only_where_the_event_loop_cannot_answer(size: int, ordinary: bool, in_loop: bool) -> None:
     asked: list[threading.Thread] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 from imipd.config import Config, ConfigError, Listening, Problem
 from imipd.envelope import Serves
 from imipd.ingress import DeliverInThread, Listener, Settings, lmtp, smtp
+from imipd.ingress.budget import Budget
 from imipd.ingress.endpoint import Place, Share
 from imipd.ingress.tls import server_context
 
@@ -47,12 +48,13 @@ def listeners(
     shares: Mapping[str, Sequence[Share]] | None = None,
 ) -> list[Listener]:
     """Return the listeners, closed yet; the sockets of `shares` are open already."""
+    budget = Budget(config.serve.mail_memory, config.limits.mail)
     return [
         KINDS[name](
             section.listen if shares is None else shares[name],
             serves,
             deliver,
-            _settings(config, name, certificates),
+            _settings(config, name, certificates, budget),
         )
         for name, section in config.listening.items()
     ]
@@ -71,7 +73,9 @@ def places(config: Config, shares: int) -> dict[str, tuple[Place, ...]]:
     return found
 
 
-def _settings(config: Config, name: str, certificates: Certificates | None = None) -> Settings:
+def _settings(
+    config: Config, name: str, certificates: Certificates | None = None, budget: Budget | None = None
+) -> Settings:
     section = config.listening[name]
     return Settings(
         socket.getfqdn(),
@@ -79,6 +83,7 @@ def _settings(config: Config, name: str, certificates: Certificates | None = Non
         keeps_all=config.forward is not None,
         recipients=config.serve.recipients,
         connections=config.serve.connections,
+        budget=budget or Budget(),
         idle=config.serve.idle.total_seconds(),
         allow_from=section.allow_from,
         socket_mode=section.socket_mode,

@@ -121,9 +121,14 @@ class Serve(Section):
     threads: Threads = Field(8, description="How many mails a process works on at the same time.", examples=[8])
     connections: Positive = Field(
         100,
-        description="Open connections to one listener of a process; the next one hears 421. This times `limits.mail`"
-        " bounds its memory.",
+        description="Open connections to one listener of a process; the next one hears 421.",
         examples=[100],
+    )
+    mail_memory: Size = Field(
+        100 * 2**20,
+        description="How much of all mails a process holds at a time, apart from the first 64 KiB of each, but at least"
+        " one mail of `limits.mail`. What would be more waits on its connection.",
+        examples=["100 MiB"],
     )
     idle: Duration = Field(
         timedelta(minutes=5),

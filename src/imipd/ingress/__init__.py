@@ -6,12 +6,14 @@ Drivers, opened by ``cli`` alone: ``lmtp.listener`` and ``smtp.listener`` with `
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from ssl import SSLContext
 from typing import Protocol
 
 from imipd.envelope import Envelope, Status
+
+from .budget import Budget
 
 SIZE_LIMIT = 25 * 1024 * 1024
 """Bytes of one mail that are kept (rules.md G9)."""
@@ -30,7 +32,9 @@ class Settings:
     recipients: int = 1000
     """Recipients of one mail; the next one hears 452, and the MTA sends it in another mail."""
     connections: int = 100
-    """Open connections; the next one hears 421. Memory is bounded by this times `size`."""
+    """Open connections; the next one hears 421."""
+    budget: Budget = field(default_factory=Budget)
+    """What the mails of all connections may hold together; several listeners may share one."""
     idle: float = 300.0
     """Seconds without a word from the peer until it hears 421; at least 300 (RFC 5321 §4.5.3.2.7)."""
     allow_from: tuple[IPv4Network | IPv6Network, ...] = ()

@@ -23,6 +23,8 @@ class Content:
         """What followed the end (pipelined commands, RFC 2920); None while the end has not come."""
         self.beyond: BinaryIO | None = None
         """What followed the first `limit` bytes, where it is kept and there is any."""
+        self.given_up = False
+        """Whether it was let go of before its end."""
         self._limit = limit
         self._open_file = open_file
         # In CPython it hands its own bytes out, where pieces that are joined would be held twice.
@@ -35,7 +37,18 @@ class Content:
     @property
     def oversize(self) -> bool:
         """Whether more than the limit has come."""
-        return self.size > self._limit
+        return self.size > self._limit and not self.given_up
+
+    def kept_with(self, block: bytes) -> int:
+        """Return how many bytes will be kept when a block was fed, or a few less."""
+        return min(self.size + len(block), self._limit)
+
+    def give_up(self) -> None:
+        """Let go of everything and keep nothing more."""
+        self.given_up, self._limit = True, 0
+        self.take()
+        self.close()
+        self._open_file = self.beyond = None
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes from the wire, in pieces of any length."""

@@ -7,7 +7,6 @@ The overrides below cure aiosmtpd 1.4.6 and lean on its inner names, hence the p
 """
 
 import asyncio
-import re
 from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,6 +22,8 @@ from aiosmtpd.smtp import Envelope as Transaction
 from imipd.envelope import TRY_AGAIN, Envelope, Status
 
 from . import path
+from .answer import enhanced, line
+from .budget import Allowance
 from .content import Content
 from .reception import Reception
 from .tls import secured
@@ -32,12 +33,10 @@ log = structlog.get_logger()
 LEAVING = "421 4.3.2 Shutting down, try again later"
 IDLE = "421 4.4.2 Idle for too long"
 BROKEN = "421 4.3.0 Try again later"
+NO_ROOM = Status(451, "4.3.1", "Too much mail at a time, try again later")
 
 _BLOCK = 64 * 1024
 _GRACE = 5.0  # seconds that a peer whom we have left may take to read our last words
-# RFC 2034 §4: every 2xx, 4xx and 5xx has an enhanced code; aiosmtpd 1.4.6 gives most of its refusals none.
-_ENHANCED = {"500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1", "555": "5.5.4"}
-_BARE_REFUSAL = re.compile(r"(5\d\d) (?!5\.\d+\.\d+ )")
 # HELP tells the library, and AUTH is not offered: the listeners stand behind the MTA.
 _NOT_OFFERED = ("AUTH", "HELP")
 
@@ -118,13 +117,14 @@ class Dialog(SMTP):
         self._stage = Stage.RECEIVING
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         settings = self._reception.settings
-        with closing(Content(settings.size, TemporaryFile if settings.keeps_all else None)) as content:
-            await self._receive(content)
+        content = Content(settings.size, TemporaryFile if settings.keeps_all else None)
+        with closing(content), closing(Allowance(settings.budget)) as allowance:
+            await self._receive(content, allowance)
             envelope = self._envelope(content)
             self._stage = Stage.DELIVERING
             # Delivering may take longer than a silent peer is borne with.
             self._timeout_handle.cancel()
-            statuses = await self._reception.deliver(envelope)
+            statuses = await self._statuses(envelope, content)
         if len(statuses) != len(envelope.recipients):
             raise ValueError(f"{len(statuses)} statuses for {len(envelope.recipients)} recipients")
         await self.push(self._end_of_mail(statuses))
@@ -156,11 +156,7 @@ class Dialog(SMTP):
 
     async def push(self, status: str) -> None:  # type: ignore[override]  # bytes: AUTH only
         """Send one answer; a refusal of aiosmtpd's gets its enhanced code (RFC 2034 §4)."""
-        bare = _BARE_REFUSAL.match(status)
-        if bare:
-            code = bare[1]
-            status = f"{code} {_ENHANCED.get(code, '5.5.0')} {status[4:]}"
-        await super().push(status)
+        await super().push(enhanced(status))
         if self._leaving and self._stage is Stage.COMMANDS:
             self._hang_up(LEAVING)
             # The hang-up cancels this task; here it takes notice, before it reads commands that were sent ahead.
@@ -217,16 +213,34 @@ class Dialog(SMTP):
             return True
         return False
 
-    async def _receive(self, content: Content) -> None:
+    async def _statuses(self, envelope: Envelope, content: Content) -> tuple[Status, ...]:
+        if content.given_up:
+            return (NO_ROOM,) * len(envelope.recipients)
+        return await self._reception.deliver(envelope)
+
+    async def _receive(self, content: Content, allowance: Allowance) -> None:
         """Read the content to its end, whatever its size."""
         while content.rest is None:
             block = await self._reader.read(_BLOCK)
             if not block:
                 raise ConnectionResetError("the peer closed the connection within DATA")
             self._reset_timeout()
+            if not allowance.covers(content.kept_with(block)):
+                await self._wait_for_room(content, allowance, block)
             content.feed(block)
         # Commands that the peer sent ahead (RFC 2920) go back: asyncio has no public way to unread.
         self._reader._buffer[:0] = content.rest  # type: ignore[attr-defined]
+
+    async def _wait_for_room(self, content: Content, allowance: Allowance, block: bytes) -> None:
+        """Wait until more may be held; a mail that waits too long is read to its end, not kept, and comes again."""
+        self._timeout_handle.cancel()  # it is the peer who waits for us
+        try:
+            await allowance.grow(content.kept_with(block))
+        except TimeoutError:
+            log.warning("no-room", peer=self.session.peer, size=content.size, hint="raise serve.mail_memory")
+            content.give_up()
+            allowance.close()
+        self._reset_timeout()
 
     def _envelope(self, content: Content) -> Envelope:
         reverse_path = self.envelope.mail_from
@@ -248,7 +262,7 @@ class Dialog(SMTP):
         self._set_post_data_state()  # type: ignore[no-untyped-call]
         self._stage = Stage.COMMANDS
         self._reset_timeout()
-        return "\r\n".join(_line(status) for status in self.answers(statuses))
+        return "\r\n".join(line(status) for status in self.answers(statuses))
 
     def _hang_up(self, last_words: str) -> None:
         """Say why and close: a 421 may come at any time (RFC 5321 §3.8)."""
@@ -281,8 +295,3 @@ class Dialog(SMTP):
     def _getaddr(self, arg: str) -> tuple[str | None, str | None]:
         # aiosmtpd 1.4.6 uses the parser for mail headers: slow, and strict about what strangers are called.
         return path.read(arg) or (None, None)
-
-
-def _line(status: Status) -> str:
-    """Return a status as one line of ASCII, at most 510 bytes (RFC 5321 §4.5.3.1.5)."""
-    return " ".join(str(status).split()).encode("ascii", "replace")[:510].decode()

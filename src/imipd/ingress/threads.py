@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from imipd.envelope import AtOnce, Deliver, Envelope, Status
 
-SHORT = 64 * 1024
+LONGEST_AT_ONCE = 64 * 1024
 """Bytes of a mail that may be looked at in the event loop: 0.2 ms, in which nobody else is talked to."""
 
 
@@ -22,7 +22,7 @@ class DeliveryThreads:
 
     async def __call__(self, envelope: Envelope) -> tuple[Status, ...]:
         """Deliver in a thread; a mail that waits is dropped when its connection is lost."""
-        if len(envelope.content) <= SHORT and (statuses := self._at_once(envelope)) is not None:
+        if len(envelope.content) <= LONGEST_AT_ONCE and (statuses := self._at_once(envelope)) is not None:
             return statuses
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._deliver, envelope)
 

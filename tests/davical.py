@@ -2,7 +2,7 @@
 
 import shutil
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,12 +61,12 @@ $c->default_locale = "en";
 
 
 @contextmanager
-def davical(more: str = "$c->enable_auto_schedule = true;") -> Iterator[Server]:
+def davical(more: str = "$c->enable_auto_schedule = true;", users: Mapping[str, str] = USERS) -> Iterator[Server]:
     """Run DAViCal with a calendar ``calendar`` for each user; `more` is PHP for its configuration."""
     program("/usr/sbin/apache2", package="davical")
     with open_folder("davical") as folder, postgres() as database:
         port = free_port()
-        _make_database(database.server)
+        _make_database(database.server, users)
         _make_program(folder, CONFIG.format(port=urllib.parse.urlsplit(database.server).port, more=more))
         modules = "\n".join(f"LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so" for name in MODULES)
         php = max(Path("/usr/lib/apache2/modules").glob("libphp*.so"))
@@ -74,20 +74,20 @@ def davical(more: str = "$c->enable_auto_schedule = true;") -> Iterator[Server]:
         config.write_text(APACHE.format(folder=folder, port=port, modules=modules, php=php))
         with running(["/usr/sbin/apache2", "-d", folder, "-f", config, "-DFOREGROUND"], folder, port) as process:
             url, path = f"http://127.0.0.1:{port}/", "/caldav.php/{user}/"
-            for user, password in USERS.items():
+            for user, password in users.items():
                 home = f"{url}caldav.php/{user}/"
                 await_calendars(home, user, password, folder / "error.log")
                 niquests.request("MKCALENDAR", f"{home}calendar/", auth=(user, password), timeout=20).raise_for_status()
-            yield Server(url, USERS, path, process, path, ADDRESSES)
+            yield Server(url, users, path, process, path, ADDRESSES)
 
 
-def _make_database(url: str) -> None:
+def _make_database(url: str, users: Mapping[str, str]) -> None:
     """Let DAViCal's own script make its tables, and add the users."""
     place = urllib.parse.urlsplit(url)
     environment = (f"PGHOST={place.hostname}", f"PGPORT={place.port}", f"PGUSER={place.username}")
     run("env", "-C", PROGRAM / "dba", *environment, "sh", "create-database.sh", "davical", "unused")
     with psycopg.connect(f"{url}/davical", autocommit=True) as connection:
-        for user, password in USERS.items():
+        for user, password in users.items():
             connection.execute(
                 "INSERT INTO usr (username, password, fullname, email, active) VALUES (%s, %s, %s, %s, true)",
                 (user, f"**{password}", user.title(), f"{user}@example.org"),  # two stars: not hashed

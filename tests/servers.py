@@ -11,6 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from certificates import Certified
@@ -67,10 +68,10 @@ def radicale(
 
 
 @contextmanager
-def xandikos(folder: Path, user: str = "alice", smtp: str = "", email: str = "") -> Iterator[Server]:
+def xandikos(folder: Path, user: str = "alice", smtp: str = "", email: str = "", lmtp: str = "") -> Iterator[Server]:
     """Run Xandikos for one user, without authentication; it makes his calendar ``calendar`` itself.
 
-    With `smtp` it mails by itself, if it knows his address by `email`.
+    With `smtp` it mails by itself, if it knows his address by `email`. At `lmtp` it takes mail itself.
     """
     port = free_port()
     command: list[Path | str] = [
@@ -86,10 +87,24 @@ def xandikos(folder: Path, user: str = "alice", smtp: str = "", email: str = "")
     if smtp:
         host, _, at = smtp.rpartition(":")
         command += ["--imip-send", "smtp", "--smtp-host", host, "--smtp-port", at, "--smtp-from", "dav@example.org"]
-    if email:
-        command = ["/usr/bin/env", f"EMAIL={email}", *command]
-    with running(command, folder, port) as process:
+    environment = [f"EMAIL={email}"] if email else []
+    if lmtp:
+        command += ["--imip-listen", lmtp]
+        environment.append(f"PYTHONPATH={_lend(folder, 'aiosmtpd', 'public')}")
+    with running(["/usr/bin/env", *environment, *command], folder, port) as process:
         yield Server(f"http://127.0.0.1:{port}/", {user: ""}, "/{user}/calendars/", process)
+
+
+def _lend(folder: Path, *packages: str) -> Path:
+    """Return a folder with packages of our own environment: without aiosmtpd Xandikos takes no mail."""
+    lent = folder / "lent"
+    lent.mkdir()
+    for name in packages:
+        found = find_spec(name)
+        assert found
+        assert found.origin
+        (lent / name).symlink_to(Path(found.origin).parent)
+    return lent
 
 
 @contextmanager

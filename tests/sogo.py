@@ -1,6 +1,6 @@
 """A private SOGo from Debian's packages: sogod with memcached and a PostgreSQL of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -27,13 +27,15 @@ SOURCES = (
 
 
 @contextmanager
-def sogo(smtp: str = "127.0.0.1:9", domain: str = "example.org", **more: str) -> Iterator[Server]:
+def sogo(
+    smtp: str = "127.0.0.1:9", domain: str = "example.org", users: Mapping[str, str] = USERS, **more: str
+) -> Iterator[Server]:
     """Run SOGo with a calendar ``personal`` for each user; `more` are settings of its own."""
     sogod = program("/usr/sbin/sogod", package="sogo")
     memcached = program("/usr/bin/memcached", package="memcached")
     with ExitStack() as stack:
         folder, cached = stack.enter_context(open_folder("sogo")), stack.enter_context(open_folder("memcached"))
-        url = _make_database(stack.enter_context(postgres()).server, domain)
+        url = _make_database(stack.enter_context(postgres()).server, domain, users)
         memory, port = free_port(), free_port()
         command: list[str | Path] = [memcached, "-u", "nobody", "-l", "127.0.0.1", "-p", str(memory)]
         stack.enter_context(running(command, cached, memory))
@@ -59,12 +61,12 @@ def sogo(smtp: str = "127.0.0.1:9", domain: str = "example.org", **more: str) ->
         arguments = [word for name, value in settings.items() for word in (f"-{name}", value)]
         as_user = ["setpriv", "--reuid=sogo", "--regid=sogo", "--clear-groups", "env", f"HOME={folder}"]
         process = stack.enter_context(running([*as_user, sogod, *arguments], folder, port))
-        for user, password in USERS.items():
+        for user, password in users.items():
             calendar = f"http://127.0.0.1:{port}/SOGo/dav/{user}/Calendar/personal/"
             await_calendars(calendar, user, password, folder / "log")
         yield Server(
             f"http://127.0.0.1:{port}/SOGo/dav/",
-            USERS,
+            users,
             "/SOGo/dav/{user}/Calendar/",
             process,
             "/SOGo/dav/{user}/",
@@ -72,7 +74,7 @@ def sogo(smtp: str = "127.0.0.1:9", domain: str = "example.org", **more: str) ->
         )
 
 
-def _make_database(server: str, domain: str) -> str:
+def _make_database(server: str, domain: str, users: Mapping[str, str]) -> str:
     """Make the database with the table of people, and return its URL; SOGo makes its own tables."""
     with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
         connection.execute("CREATE DATABASE sogo")
@@ -80,7 +82,7 @@ def _make_database(server: str, domain: str) -> str:
         connection.execute(
             "CREATE TABLE people (c_uid text PRIMARY KEY, c_name text, c_password text, c_cn text, mail text)"
         )
-        for user, password in USERS.items():
+        for user, password in users.items():
             row = (user, user, password, user.title(), f"{user}@{domain}")
             connection.execute("INSERT INTO people VALUES (%s, %s, %s, %s, %s)", row)
     return f"{server}/sogo"

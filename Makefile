@@ -1,4 +1,4 @@
-# Two environments from two lock files: ours, and one for the programs that the tests run beside us.
+# Environments from lock files: ours, one for the programs that the tests run beside us, and one for the plots.
 PYTHON ?= python3
 PIP_FLAGS = --quiet --disable-pip-version-check --no-input
 export PIP_ROOT_USER_ACTION = ignore
@@ -11,7 +11,7 @@ E2E_PACKAGES = postgresql systemd \
   postfix dovecot-core dovecot-lmtpd dovecot-sieve procmail maildrop libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2
 SUDO = $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test check e2e fuzz storm mutation lock clean
+.PHONY: demo test check e2e fuzz storm mutation bench profile lock clean
 
 demo: .venv/ready .venv-servers/ready
 	.venv/bin/imipd demo --radicale .venv-servers/bin/radicale $(DEMO)
@@ -40,13 +40,26 @@ storm: .venv/ready .venv-servers/ready
 mutation: .venv-mutation/ready
 	.venv-mutation/bin/mutmut run
 
+# Outside CI: docs/bench. FULL=1 adds servers and sizes, ONLY=plain,radicale leaves the rest out. What cannot be
+# installed is not measured, and the report says so.
+BENCH_PACKAGES = cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules \
+  $(if $(FULL),postgresql davical libapache2-mod-php sogo memcached)
+BENCH = $(SUDO) env PYTHONPATH=$(CURDIR)/tests .venv/bin/python -m
+bench: .venv/ready .venv-servers/ready .venv-bench/ready
+	-$(SUDO) tests/e2e/install $(BENCH_PACKAGES)
+	$(BENCH) bench $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
+
+profile: .venv/ready .venv-servers/ready .venv-bench/ready
+	$(BENCH) bench.profile $(PROFILE)
+
 lock:
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --extra postgresql -o requirements.lock
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 pyproject.toml --group dev -o requirements-dev.lock
 	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 --group servers -o tests/servers.lock
+	.venv/bin/uv pip compile -q --generate-hashes --universal --python-version 3.11 --group bench -o bench/requirements.lock
 
 clean:
-	rm -rf .venv .venv-servers .venv-mutation mutants
+	rm -rf .venv .venv-servers .venv-mutation .venv-bench mutants
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -57,6 +70,11 @@ clean:
 .venv-servers/ready: tests/servers.lock
 	$(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/pip install $(PIP_FLAGS) --require-hashes -r $<
+	touch $@
+
+.venv-bench/ready: bench/requirements.lock
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install $(PIP_FLAGS) --require-hashes -r $<
 	touch $@
 
 .venv-mutation/ready: requirements-dev.lock pyproject.toml

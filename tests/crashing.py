@@ -58,8 +58,8 @@ class CrashingStore(CalDavStore):
     def __init__(self, killer: Killer) -> None:
         super().__init__()
         self._killer = killer
-        self._connections = CrashingConnections(20)
-        self._connections.killer = killer
+        self._homes._connections = CrashingConnections(20)
+        self._homes._connections.killer = killer
 
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         self._killer.at("find")

@@ -39,6 +39,7 @@ def _constants() -> Iterator[str]:
         "PUT_ENTRY": _upsert(ENTRY, list(to_row(EXAMPLE, completed=True))),
         "PUT_REVISION": _upsert(REVISION, list(revisions[0])),
         "PUT_TOMBSTONE": _upsert(TOMBSTONE, list(tombstones[0])),
+        "KNOWN": _text(statements.known()),
         "NO_MORE_POSTPONED": _text(statements.no_more_postponed()),
     }
     yield f'HEAD = "{HEAD}"\n\n'

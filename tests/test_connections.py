@@ -61,7 +61,7 @@ def test_a_connection_that_ended_while_it_was_idle_costs_nothing(server: Liar, s
     store.addresses(home)
     for _ in range(2):
         assert store.find(home, UID) == (STORED,)
-        for idle in store._connections._idle.values():
+        for idle in store._homes._connections._idle.values():
             for connection in idle:
                 connection._socket.shutdown(socket.SHUT_RDWR)
 

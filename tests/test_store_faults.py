@@ -48,6 +48,8 @@ SECRET = "op€n-sesame"
 ETAG = (("ETag", '"1"'),)
 HTML = Says(200, b"<html><body>Please log in</body></html>", (("Content-Type", "text/html"), *ETAG))
 STORED = Stored(OBJECT, '"1"', CALENDAR, ICALENDAR)
+ELSEWHERE = "elsewhere"
+"""A UID that is not where it most likely is: the server has to be asked for it."""
 CHANGED = ICALENDAR.replace(b"Lunch", b"Dinner")
 UID_CONFLICT = (
     b'<?xml version="1.0"?><error xmlns="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><C:no-uid-conflict/></error>'
@@ -164,7 +166,7 @@ def test_a_fault_of_a_lookup(server: Liar, store: CalDavStore, home: Home, metho
     answer, meaning = FIND[fault]
     server.answers[method, OBJECT if method == "GET" else CALENDAR] = answer
     with pytest.raises(meaning) as caught:
-        store.find(home, UID)
+        store.find(home, UID if method == "GET" else ELSEWHERE)
     assert not isinstance(caught.value, ConflictError)
     assert_tells_no_secret(caught.value)
 
@@ -184,7 +186,7 @@ def test_a_garbled_multistatus_says_nothing(
     """Half an answer is not a short one."""
     server.answers["REPORT" if path == CALENDAR else "PROPFIND", path] = GARBLED[fault]
     with pytest.raises(UnreachableError):
-        store.find(home, UID)
+        store.find(home, ELSEWHERE)
 
 
 @pytest.mark.parametrize(("path", "fault"), list(product((ROOT, PRINCIPAL, HOME), [*FIND, "403", "404"])))
@@ -363,7 +365,7 @@ def test_credentials_stay_on_their_host(server: Liar, store: CalDavStore, home: 
         for method, path, lie in lies:
             server.answers = {**good, (method, path): lie}
             with pytest.raises(RefusedError):
-                store.find(home, UID)
+                store.find(home, UID if method == "GET" else ELSEWHERE)
         assert other.asked == []
 
 

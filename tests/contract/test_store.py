@@ -1,15 +1,11 @@
 """The door of the store holds for the fake and for every real server alike."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from itertools import count
-from types import MappingProxyType
 from typing import Protocol
 from urllib.parse import quote, unquote, urlsplit
 
-import niquests
 import pytest
 
 from calendars import servers, started
@@ -24,9 +20,8 @@ from imipd.store import (
 )
 from imipd.store.caldav import CalDavStore
 from imipd.store.memory import MemoryStore
+from labs import NUMBERS, Real, event, opened
 from servers import Server
-
-NUMBERS = count()
 
 
 class Lab(Protocol):
@@ -71,74 +66,11 @@ class Fake:
         self.store.drop(href)
 
 
-@dataclass
-class Real:
-    """The lab on a real server."""
-
-    server: Server
-    store: CalDavStore = field(default_factory=CalDavStore)
-    home: Home = field(init=False)
-    made: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.home = Home(self.server.url, "alice", self.server.users["alice"])
-
-    def add(self, name: str, *components: str) -> str:
-        href = f"{self.server.home.format(user='alice')}{name.lower()}{next(NUMBERS)}/"
-        comps = "".join(f'<C:comp name="{component}"/>' for component in components)
-        takes = f"<C:supported-calendar-component-set>{comps}</C:supported-calendar-component-set>"
-        body = (
-            '<C:mkcalendar xmlns:D="DAV:" xmlns:C="urn:ietf:params:xml:ns:caldav"><D:set><D:prop>'
-            f"<D:displayname>{name}</D:displayname>{takes if components else ''}</D:prop></D:set></C:mkcalendar>"
-        )
-        self.ask("MKCALENDAR", href, body.encode(), "application/xml")
-        self.made.append(href)
-        return href
-
-    def put(self, collection: str, name: str, body: bytes) -> None:
-        self.ask("PUT", collection + quote(name), body, "text/calendar")
-
-    def move(self, href: str, to: str) -> None:
-        self.ask("MOVE", href, headers={"Destination": self.server.origin + to, "Overwrite": "F"})
-
-    def drop(self, href: str) -> None:
-        self.ask("DELETE", href)
-
-    def ask(
-        self,
-        method: str,
-        href: str,
-        body: bytes | None = None,
-        content_type: str = "",
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        answer = niquests.request(
-            method,
-            self.server.origin + href,
-            data=body,
-            headers={**headers, **({"Content-Type": content_type} if content_type else {})},
-            auth=("alice", self.home.password),
-            timeout=10,
-        )
-        assert answer.status_code in (200, 201, 204), (method, href, answer.status_code, answer.text)
-
-
 @pytest.fixture(scope="session")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Server]]:
     """The servers, started when first needed."""
     with started(tmp_path_factory.mktemp) as found:
         yield found
-
-
-@contextmanager
-def opened(server: Server) -> Iterator[Real]:
-    """An account with one calendar, ``Calendar``; what a test makes in it goes with the test."""
-    real = Real(server)
-    real.add("Calendar")
-    yield real
-    for href in real.made:
-        niquests.delete(server.origin + href, auth=("alice", real.home.password), timeout=10).close()
-    real.store.close()
 
 
 @pytest.fixture(params=servers(fake=True))
@@ -164,29 +96,6 @@ def real(request: pytest.FixtureRequest, running: dict[str, Server]) -> Iterator
 def uid() -> str:
     """A UID that no other test uses."""
     return f"{next(NUMBERS)}-uid@example.org"
-
-
-def event(uid: str, summary: str = "Lunch", component: str = "VEVENT") -> bytes:
-    """Return a calendar object."""
-    lines = [
-        "BEGIN:VCALENDAR",
-        "VERSION:2.0",
-        "PRODID:-//imipd//tests//EN",
-        f"BEGIN:{component}",
-        f"UID:{escaped(uid)}",
-        "DTSTAMP:20260301T080000Z",
-        "DTSTART:20260310T100000Z",
-        "DURATION:PT1H",
-        f"SUMMARY:{summary}",
-        f"END:{component}",
-        "END:VCALENDAR",
-    ]
-    return "".join(f"{line}\r\n" for line in lines).encode()
-
-
-def escaped(text: str) -> str:
-    """Return a TEXT value (RFC 5545 §3.3.11)."""
-    return text.replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,")
 
 
 def test_an_unknown_uid_is_found_nowhere(lab: Lab, uid: str) -> None:

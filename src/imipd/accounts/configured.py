@@ -113,6 +113,7 @@ def _home(config: Config, place: Place, address: str, password: str) -> Home:
         timeout=config.caldav.timeout.total_seconds(),
         calendar=place.calendar,
         ca_file=place.ca_file or config.caldav.ca_file,
+        lookup=place.lookup or config.caldav.lookup,
     )
 
 

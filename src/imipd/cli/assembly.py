@@ -15,6 +15,7 @@ from imipd.config.settings import Forward
 from imipd.egress import NextHop
 from imipd.envelope import Deliver, Envelope, Status
 from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
+from imipd.index import Index
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
 from imipd.proof import Proof
@@ -72,7 +73,8 @@ def opened(
 @contextmanager
 def opened_for(found: Directory, config: Config, watch: Watch, *, brief: bool = False) -> Iterator[House]:
     """Do the same for accounts whose passwords are read already. Raises LedgerError."""
-    opened_ledger, store = ledger(config, brief=brief), calendars(config)
+    opened_ledger = ledger(config, brief=brief)
+    store = calendars(config, opened_ledger.index)
     try:
         yield furnished(config, found, watch.store(store), opened_ledger, watch)
     finally:
@@ -88,8 +90,8 @@ def ledger(config: Config, *, brief: bool = False) -> Ledger:
     return opened
 
 
-def calendars(config: Config) -> CalDavStore:
-    """Return the calendar servers, and the DNS to find one by its domain."""
+def calendars(config: Config, index: Index | None = None) -> CalDavStore:
+    """Return the calendar servers, and the DNS to find one by its domain; with an index lookups are quick."""
 
     @cache
     def opened() -> Locate:
@@ -100,7 +102,7 @@ def calendars(config: Config) -> CalDavStore:
     def locate(domain: str) -> tuple[Place, ...]:
         return opened()(domain)
 
-    return CalDavStore(locate=locate)
+    return CalDavStore(locate=locate, index=index)
 
 
 def directory(config: Config, environ: Mapping[str, str]) -> Directory:

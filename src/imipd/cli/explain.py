@@ -17,6 +17,7 @@ from imipd.address import comparable
 from imipd.config import Config, ConfigError
 from imipd.envelope import Envelope
 from imipd.gateway import Bounds, Doors, Gateway, Judgement
+from imipd.index import Unwritten
 from imipd.itip import Added, NoAction, Reason, Removed, Updated
 from imipd.ledger import Ledger, LedgerError
 from imipd.ledger.memory import MemoryLedger
@@ -155,7 +156,8 @@ def _doors(stored: bytes | None, account: Account, arguments: argparse.Namespace
         yield held, MemoryLedger()
         return
     settings = config.load(arguments.config, os.environ)
-    store, ledger = assembly.calendars(settings), assembly.ledger_as_it_is(settings)
+    ledger = assembly.ledger_as_it_is(settings)
+    store = assembly.calendars(settings, Unwritten(ledger.index))
     try:
         yield store, ledger
     finally:

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _found(settings: Config, arguments: argparse.Namespace) -> Undoing | Hindrance:
     """Look, and unless that is all that was asked for, take the entry back."""
     directory, ledger = assembly.directory(settings, os.environ), assembly.ledger_as_it_is(settings)
-    store = assembly.calendars(settings)
+    store = assembly.calendars(settings, ledger.index)
     try:
         doors = Doors(directory, store, ledger, assembly.now)
         return (undoing if arguments.dry_run else undo)(doors, arguments.entry)

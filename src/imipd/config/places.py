@@ -82,6 +82,11 @@ class Login(Section):
         " the system trusts: for a CA of your own.",
         examples=["/etc/imipd/ca.pem"],
     )
+    lookup: Literal["auto", "sync", "ctag", "query"] | None = Field(
+        None,
+        description="How an event is found that is not stored under its UID (docs/lookup.md): `auto`, as suits the"
+        " server; by an index that follows the server's `sync`-token or `ctag`; or by a `query` each time.",
+    )
 
 
 class Caldav(Login):
@@ -96,6 +101,11 @@ class Caldav(Login):
         timedelta(seconds=10),
         description="How long one request may take.",
         examples=["10s"],
+    )
+    lookup: Literal["auto", "sync", "ctag", "query"] = Field(
+        "auto",
+        description="How an event is found that is not stored under its UID (docs/lookup.md): `auto`, as suits the"
+        " server; by an index that follows the server's `sync`-token or `ctag`; or by a `query` each time.",
     )
     patience: Duration = Field(
         timedelta(hours=24),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from imipd.index import Index
 from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 MEMORY_DAYS = 90
@@ -63,7 +64,10 @@ class Recorded:
 
 
 class Ledger(Protocol):
-    """Where entries are kept. Every method may raise `LedgerError`."""
+    """Where entries are kept. Every method may raise `LedgerError`, those of `index`, too."""
+
+    index: Index
+    """Where calendar objects were seen: kept in the same place, for whoever finds them."""
 
     def recall(self, account: str, uid: str) -> Memory:
         """Return what completed entries of this account left to remember of `uid`.

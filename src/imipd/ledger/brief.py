@@ -12,11 +12,12 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
+from imipd.index import Change, Index, Known, Versions
 from imipd.memory import Memory, Revision, Tombstone
 
 from . import Entry, Ledger, LedgerError, Query, Recorded, file, texts
 from .forms import in_utc, short, writable
-from .rows import Row, remembered, to_recorded, to_row
+from .rows import Row, remembered, to_known, to_recorded, to_row
 
 SQLITE = "sqlite:///"
 
@@ -59,13 +60,14 @@ def _opened(path: str) -> sqlite3.Connection | None:
 
 
 class BriefLedger:
-    """A `Ledger` on one connection; threads take turns."""
+    """A `Ledger`, and its `Index`, on one connection; threads take turns."""
 
     def __init__(self, connection: sqlite3.Connection, path: str, keep_days: int) -> None:
         self._connection = connection
         self._path = path
         self._keep_days = keep_days
         self._lock = threading.RLock()
+        self.index: Index = self
 
     @cached_property
     def _rest(self) -> Ledger:
@@ -121,6 +123,20 @@ class BriefLedger:
 
     def prune(self, now: datetime) -> int:
         return self._rest.prune(now)
+
+    def known(self, collections: Sequence[str], uid: str) -> Mapping[str, Known]:
+        """See `Index.known`."""
+        with self._transaction("BEGIN"):
+            found = {name: self._rows(texts.KNOWN, {"name": name, "uid": uid}) for name in collections}
+        return to_known({name: [tuple(row.values()) for row in rows] for name, rows in found.items()})
+
+    def versions(self, collection: str) -> Versions:
+        """See `Index.versions`."""
+        return self._rest.index.versions(collection)
+
+    def learn(self, collection: str, change: Change) -> None:
+        """See `Index.learn`."""
+        self._rest.index.learn(collection, change)
 
     def close(self) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import TypeVar
 
+from imipd.index import Index, MemoryIndex
 from imipd.memory import Memory, Revision, Tombstone
 
 from . import MEMORY_DAYS, WRITTEN, Entry, Query, Recorded
@@ -27,6 +28,7 @@ class MemoryLedger:
         self._revisions: dict[tuple[Place, str, str], tuple[datetime, Revision]] = {}
         self._tombstones: dict[tuple[Place, str, str, int], tuple[datetime, Tombstone]] = {}
         self._postponed: dict[Key, tuple[datetime, datetime]] = {}
+        self.index: Index = MemoryIndex()
 
     def recall(self, account: str, uid: str) -> Memory:
         place = account, uid

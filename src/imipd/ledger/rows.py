@@ -6,6 +6,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeVar
 
+from imipd.index import Known
 from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 from . import Entry, Recorded
@@ -39,6 +40,15 @@ def remembered(values: Sequence[Revision] | Sequence[Tombstone], entry: Entry) -
     place = {"account": entry.account, "uid": entry.uid, "time": entry.time}
     rows = [place | _fields(value) for value in values]
     return sorted(rows, key=lambda row: (row["party"], row["recurrence_id"]))
+
+
+def to_known(found: Mapping[str, Sequence[Any]]) -> Mapping[str, Known]:
+    """Return what rows of state and path say of each collection; one without rows is not known."""
+    return {
+        name: Known(rows[0][0], tuple(path for _, path in rows if path is not None))
+        for name, rows in found.items()
+        if rows
+    }
 
 
 def _memory(text: str) -> Memory:

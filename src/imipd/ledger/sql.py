@@ -5,19 +5,21 @@ database (one upsert, never read-then-write).
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
 
+from imipd.index import Index
 from imipd.memory import Memory, Revision, Tombstone
 
 from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded, statements
 from .database import Database, open_database
+from .index import SqlIndex
 from .memory import MemoryLedger
 from .rows import Row, remembered, to_recorded, to_row
 from .schema import bring_up_to_date, is_made
-from .tables import ENTRY, POSTPONED, REVISION, TOMBSTONE
+from .tables import COLLECTION, ENTRY, POSTPONED, REVISION, TOMBSTONE
 
 
 def open_ledger(url: str, *, keep_days: int = 30) -> Ledger:
@@ -53,6 +55,7 @@ class SqlLedger:
     def __init__(self, database: Database, keep_days: int) -> None:
         self._database = database
         self._keep = timedelta(days=keep_days)
+        self.index: Index = SqlIndex(database, lambda: datetime.now(UTC))
 
     def recall(self, account: str, uid: str) -> Memory:
         place = {"account": account, "uid": uid}
@@ -125,6 +128,7 @@ class SqlLedger:
             connection.execute(delete(POSTPONED).where(POSTPONED.c.last_time < activity))
             connection.execute(delete(REVISION).where(REVISION.c.time < memory))
             connection.execute(delete(TOMBSTONE).where(TOMBSTONE.c.time < memory))
+            connection.execute(delete(COLLECTION).where(COLLECTION.c.time < memory))
         return went.rowcount
 
     def close(self) -> None:

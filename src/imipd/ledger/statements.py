@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, delete, 
 from sqlalchemy.dialects import sqlite
 
 from . import WRITTEN
-from .tables import ENTRY, POSTPONED
+from .tables import COLLECTION, ENTRY, POSTPONED, SEEN
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -48,6 +48,22 @@ def applied() -> Select[int]:
     whose = (ENTRY.c[name] == bindparam(name) for name in ("account", "originator"))
     changes = ENTRY.c.completed, ENTRY.c.outcome.in_(WRITTEN), ENTRY.c.undoes.is_(None)
     return select(func.count()).select_from(ENTRY).where(*whose, ENTRY.c.time > bindparam("since"), *changes)
+
+
+@cache
+def known() -> Select[Any]:
+    """Select the state of the collection ``name``, with each path at which ``uid`` was seen there."""
+    here = (SEEN.c.collection == COLLECTION.c.number) & (SEEN.c.uid == bindparam("uid"))
+    named = COLLECTION.c.name == bindparam("name")
+    return select(COLLECTION.c.state, SEEN.c.path).outerjoin(SEEN, here).where(named)
+
+
+@cache
+def versions() -> Select[Any]:
+    """Select the state of the collection ``name``, with path and ETag of each object that was seen there."""
+    here = SEEN.c.collection == COLLECTION.c.number
+    named = COLLECTION.c.name == bindparam("name")
+    return select(COLLECTION.c.state, SEEN.c.path, SEEN.c.etag).outerjoin(SEEN, here).where(named)
 
 
 @cache

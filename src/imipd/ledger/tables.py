@@ -1,7 +1,7 @@
 """The ledger's tables. A change here needs a migration and a new `HEAD`; a test compares the three.
 
 What was decided (`entry`) and what is remembered (`revision`, `tombstone`) are kept apart, because the one is
-forgotten sooner than the other.
+forgotten sooner than the other. What was seen on calendar servers (`collection`, `seen`) can be read there again.
 """
 
 from sqlalchemy import (
@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Float,
+    ForeignKey,
     Index,
     Integer,
     LargeBinary,
@@ -20,18 +21,19 @@ from sqlalchemy import (
 
 from .columns import Moment, Name, Words
 
-HEAD = "0003"
+HEAD = "0004"
 """The revision in `migrations/versions` that leads to these tables."""
 
 VERSION_TABLE = "ledger_version"
 """Where Alembic stamps the revision; not its default name, which another program may use beside us."""
 
 METADATA = MetaData()
+NUMBER = BigInteger().with_variant(Integer, "sqlite")
 
 ENTRY = Table(
     "entry",
     METADATA,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("number", NUMBER, primary_key=True),
     Column("digest", Name, nullable=False),
     Column("recipient", Name, nullable=False),
     Column("completed", Boolean, nullable=False),
@@ -99,4 +101,24 @@ POSTPONED = Table(
     Column("last_time", Moment, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("why", Words, nullable=False),
+)
+
+COLLECTION = Table(
+    "collection",
+    METADATA,
+    Column("number", NUMBER, primary_key=True),
+    Column("name", Name, nullable=False),
+    Column("state", Words, nullable=False),
+    Column("time", Moment, nullable=False),  # when it was read
+    UniqueConstraint("name", name="collection_name"),
+)
+
+SEEN = Table(
+    "seen",
+    METADATA,
+    Column("collection", NUMBER, ForeignKey("collection.number", ondelete="CASCADE"), primary_key=True),
+    Column("path", Words, primary_key=True),  # of at most 1000 characters
+    Column("uid", Name, primary_key=True),
+    Column("etag", Words, nullable=False),
+    Index("seen_uid", "collection", "uid"),
 )

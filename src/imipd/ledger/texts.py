@@ -3,9 +3,9 @@
 Written by `tests/ledger_texts.py`, and held against the statements by a test.
 """
 
-HEAD = "0003"
+HEAD = "0004"
 
-NAMES = frozenset({"account", "digest", "originator", "party", "recipient", "recurrence_id", "uid"})
+NAMES = frozenset({"account", "digest", "name", "originator", "party", "recipient", "recurrence_id", "uid"})
 MOMENTS = frozenset({"date", "dtstamp", "first_time", "last_time", "time"})
 FLAGS = frozenset({"completed", "undone"})
 
@@ -70,6 +70,11 @@ PUT_TOMBSTONE = (
     ":uid, :party, :recurrence_id, :sequence, :dtstamp, :time) ON CONFLICT (account, uid, party, "
     "recurrence_id, sequence) DO UPDATE SET dtstamp = excluded.dtstamp, time = excluded.time WHERE "
     "excluded.time >= tombstone.time"
+)
+
+KNOWN = (
+    "SELECT collection.state, seen.path FROM collection LEFT OUTER JOIN seen ON seen.collection = "
+    "collection.number AND seen.uid = :uid WHERE collection.name = :name"
 )
 
 NO_MORE_POSTPONED = (

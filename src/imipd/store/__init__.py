@@ -23,6 +23,8 @@ class Home:
     """Where new objects go: a collection's display name or URL; None leaves the choice to the server."""
     ca_file: str | None = None
     """PEM of the authorities that may vouch for the server; None: those of the system."""
+    lookup: str = "auto"
+    """How a UID is found that is not where it most likely is: what suits the server, or `sync`, `ctag`, `query`."""
 
 
 @dataclass(frozen=True, slots=True)

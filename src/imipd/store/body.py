@@ -22,8 +22,8 @@ def is_calendar(body: bytes) -> bool:
     return text.startswith(b"BEGIN:VCALENDAR") and text.endswith(b"END:VCALENDAR")
 
 
-def uids(body: bytes) -> frozenset[str]:
-    """Return the UIDs of the calendar components, as written and with TEXT escapes resolved."""
+def uids(body: bytes, kinds: frozenset[str] = HOLDERS) -> frozenset[str]:
+    """Return the UIDs of the calendar components of these types, as written and with TEXT escapes resolved."""
     found: set[str] = set()
     inside: list[str] = []
     for name, value in MARKS.findall(_unfolded(body)):
@@ -32,7 +32,7 @@ def uids(body: bytes) -> frozenset[str]:
                 inside.append(value.strip().upper())
             case "END" if inside:
                 inside.pop()
-            case "UID" if len(inside) == 2 and inside[1] in HOLDERS:
+            case "UID" if len(inside) == 2 and inside[1] in kinds:
                 found |= {value.strip(), _unescaped(value.strip())}
     return frozenset(found)
 

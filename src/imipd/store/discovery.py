@@ -57,7 +57,9 @@ class Collection:
     components: frozenset[str]
     """Component types that it takes; empty: all."""
     state: str = ""
-    """What tells whether anything in it has changed (`Manners.state`); empty where that was not asked, or not told."""
+    """What tells whether anything in it has changed; empty where that was not asked, or not told."""
+    state_is: str = ""
+    """The name of that property."""
 
     def takes(self, component: str) -> bool:
         """Return whether objects of this component type may be stored here."""
@@ -106,11 +108,13 @@ def discover(wire: Wire) -> Principal:
     return Principal(tuple(dict.fromkeys(addresses)), collections, default, manners, roots, (path,), path, contacts)
 
 
-def collections(wire: Wire, principal: Principal) -> tuple[Collection, ...]:
-    """Return the account's calendars as they are now, with their states: one request for each home. Raises as above."""
-    state = principal.manners.state
-    listed = _listed(wire, principal.roots, principal.owners, (*OF_COLLECTION, *filter(None, (state,))))
-    return _some(_usable(listed, state), principal.roots[0][0])
+def collections(wire: Wire, principal: Principal, state_is: str) -> tuple[Collection, ...]:
+    """Return the account's calendars as they are now: one request for each home set. Raises as above.
+
+    `state_is` names the property that their states are taken from; empty: none are asked for.
+    """
+    listed = _listed(wire, principal.roots, principal.owners, (*OF_COLLECTION, *filter(None, (state_is,))))
+    return _some(_usable(listed, state_is), principal.roots[0][0])
 
 
 def _contacts(wire: Wire, path: str, principal: Resource) -> tuple[str, ...]:
@@ -205,13 +209,14 @@ def _manners(wire: Wire, path: str, listed: Iterable[tuple[str, Resource]]) -> M
     return recognized(Signs(answer.headers, frozenset[str]().union(*names)))
 
 
-def _usable(found: Iterable[tuple[str, Resource]], state: str = "") -> list[Collection]:
+def _usable(found: Iterable[tuple[str, Resource]], state_is: str = "") -> list[Collection]:
     """Return the calendars that the account may write to; one without a privilege set counts as such."""
     usable = []
     for path, resource in found:
         types, privileges = resource.names(TYPE), resource.names(PRIVILEGES)
         if CALENDAR in types and not types & NOT_OURS and (not privileges or privileges & WRITABLE):
-            usable.append(Collection(path, resource.text(NAME), resource.components(), resource.text(state)))
+            name, components, state = resource.text(NAME), resource.components(), resource.text(state_is)
+            usable.append(Collection(path, name, components, state, state_is))
     return usable
 
 

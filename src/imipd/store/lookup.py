@@ -6,6 +6,7 @@ unclear raises. The body is that of a GET: calendar-data in XML loses its line e
 
 import itertools
 from collections.abc import Iterable, Iterator
+from urllib.parse import quote
 
 from imipd.address import spellings
 
@@ -13,6 +14,7 @@ from . import RefusedError, Stored, UnreachableError
 from .body import escaped, has_address, is_calendar, uids
 from .discovery import Collection
 from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, party_query, propfind, resources, uid_query
+from .naming import name_of
 from .transport import Wire
 from .verdict import Answer, GoneError, verdict
 
@@ -49,8 +51,24 @@ def mentions(wire: Wire, collections: Iterable[Collection], address: str) -> Ite
 
 
 def fetch(wire: Wire, path: str, collection: str) -> Stored:
-    """Return one object as it is stored, with an ETag that is never newer than the body."""
-    answer = _get(wire, path)
+    """Return one object as it is stored. Raises `GoneError` where there is nothing."""
+    return _stored(wire, path, collection, _get(wire, path))
+
+
+def guess(wire: Wire, collection: str, uid: str) -> Stored | None:
+    """Return the object that is where `name_of` puts this UID; None where there is none, or another.
+
+    That a server refuses it, or answers nonsense, says nothing: it was not asked for what it holds.
+    """
+    path = collection + quote(name_of(uid))
+    answer = wire.request("GET", path)
+    if answer.status != 200 or not is_calendar(answer.body) or uid.strip() not in uids(answer.body):
+        return None
+    return _stored(wire, path, collection, answer)
+
+
+def _stored(wire: Wire, path: str, collection: str, answer: Answer) -> Stored:
+    """Return what was read, with an ETag that is never newer than the body."""
     etag = answer.headers.get("ETag", "")
     if not etag:
         # The ETag first, then the body again: a change between the two makes the later If-Match fail.
@@ -95,10 +113,10 @@ def reported(wire: Wire, href: str, body: bytes) -> list[Resource]:
         raise GoneError(f"{answer}, the collection is not there any more")
     if answer.status != 207:
         raise verdict(answer)
-    return [one for one in _responses(answer) if one.status < 300]
+    return [one for one in complete(answer) if one.status < 300]
 
 
-def _responses(answer: Answer) -> tuple[Resource, ...]:
+def complete(answer: Answer) -> tuple[Resource, ...]:
     """Return the responses of a complete multistatus; a truncated one says 507 (RFC 6578 §3.6)."""
     try:
         found = resources(answer.body)
@@ -134,7 +152,7 @@ def _asked_etag(wire: Wire, path: str) -> str:
         raise GoneError(f"{answer}, deleted or moved while it was looked for")
     if answer.status != 207:
         raise verdict(answer)
-    for resource in _responses(answer):
+    for resource in complete(answer):
         if etag := resource.text(ETAG):
             return etag
     raise RefusedError(f"{answer}, the server gives no ETag: a write could not be kept from destroying a change")

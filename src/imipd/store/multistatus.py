@@ -92,6 +92,26 @@ def _calendar_query(component: str, name: str, text: str, *, collation: str, con
     return _document(root)
 
 
+def multiget(paths: Iterable[str]) -> bytes:
+    """Return the body of a calendar-multiget for the objects at these paths (RFC 4791 §7.9)."""
+    root = etree.Element(CALDAV + "calendar-multiget", nsmap=NAMESPACES)
+    prop = etree.SubElement(root, DAV + "prop")
+    etree.SubElement(prop, DAV + "getetag")
+    etree.SubElement(prop, CALDAV + "calendar-data")
+    for path in paths:
+        etree.SubElement(root, DAV + "href").text = path
+    return _document(root)
+
+
+def sync_query(token: str) -> bytes:
+    """Return the body of a sync-collection for what has changed since the state of a token (RFC 6578 §3.2)."""
+    root = etree.Element(DAV + "sync-collection", nsmap=NAMESPACES)
+    etree.SubElement(root, DAV + "sync-token").text = token
+    etree.SubElement(root, DAV + "sync-level").text = "1"
+    etree.SubElement(etree.SubElement(root, DAV + "prop"), DAV + "getetag")
+    return _document(root)
+
+
 def contact_query(address: str) -> bytes:
     """Return the body of an addressbook-query for the cards with this text in an EMAIL (RFC 6352 §8.6).
 
@@ -109,10 +129,23 @@ def contact_query(address: str) -> bytes:
 
 def resources(body: bytes) -> tuple[Resource, ...]:
     """Return the responses of a multistatus; raise `MalformedXMLError` where it is none."""
+    return tuple(_resource(response) for response in _multistatus(body).iterfind(DAV + "response"))
+
+
+def synchronized(body: bytes) -> tuple[tuple[Resource, ...], str]:
+    """Return the responses and the new token of a sync-collection (RFC 6578 §3.2). Raises as `resources`."""
+    root = _multistatus(body)
+    token = str(root.findtext(DAV + "sync-token") or "").strip()
+    if not token:
+        raise MalformedXMLError("no sync-token")
+    return tuple(_resource(response) for response in root.iterfind(DAV + "response")), token
+
+
+def _multistatus(body: bytes) -> Any:
     root = _parsed(body)
     if root.tag != DAV + "multistatus":
         raise MalformedXMLError(f"{root.tag} instead of a multistatus")
-    return tuple(_resource(response) for response in root.iterfind(DAV + "response"))
+    return root
 
 
 def preconditions(body: bytes) -> frozenset[str]:

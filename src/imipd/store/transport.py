@@ -63,6 +63,10 @@ class Wire:
             path = self._redirected(answer)
         raise RefusedError(f"{answer}, redirected over and over. Correct caldav.url")
 
+    def identity(self, path: str) -> str:
+        """Return what names a collection for this account: its URL, and who logs in (each may see another `/me/`)."""
+        return f"{self._home.username} {self._named(path)}"
+
     def path_of(self, href: str, base: str) -> str:
         """Return the path of an href found under `base`.
 

@@ -187,7 +187,8 @@ def test_arguments_are_read_as_argparse_reads_them(words: list[str]) -> None:
     call = parsed(words)
     if call:
         by_library = parser().parse_args(["pipe", *words])
-        assert (by_library.recipients, by_library.passthrough) == (list(call.recipients), call.passthrough)
+        assert (by_library.recipients, by_library.passthrough) == (call.recipients, call.passthrough)
+        assert by_library.reverse_path == call.reverse_path
         assert by_library.config == (None if call.config is None else Path(call.config))
 
 
@@ -205,7 +206,7 @@ def test_arguments_are_read_as_argparse_reads_them(words: list[str]) -> None:
 )
 def test_the_usual_arguments_are_understood(line: str, understood: tuple[str, ...] | None) -> None:
     call = parsed(line.split())
-    assert (call.recipients if call else None) == understood
+    assert (tuple(call.recipients) if call else None) == understood
 
 
 # -- Who is served

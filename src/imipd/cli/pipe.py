@@ -1,11 +1,11 @@
 """imipd pipe: one mail on stdin, processed in this process."""
 
-import argparse
 import io
 import os
 import shutil
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import structlog
 
@@ -17,6 +17,7 @@ from imipd.ingress import pipe
 from imipd.ledger import LedgerError
 
 from . import assembly, logs
+from .plain import Begun, Call
 
 
 class Again:
@@ -30,22 +31,22 @@ class Again:
         return self._read.read(size) or sys.stdin.buffer.read(size)
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(call: Call, begun: Begun) -> int:
     """Process the mail and return its fate as an exit code."""
-    begun = served.now()
-    settings = config.load(arguments.config, os.environ)
+    since = served.now()
+    settings = config.load(None if call.config is None else Path(call.config), os.environ)
     logs.begin(settings)
     errand = pipe.Errand(
-        Again(arguments.begun.read),
-        tuple(arguments.recipients),
-        arguments.reverse_path,
-        sys.stdout.buffer if arguments.passthrough else None,
+        Again(begun.read),
+        tuple(call.recipients),
+        call.reverse_path,
+        sys.stdout.buffer if call.passthrough else None,
         settings.limits.mail,
     )
     try:
         with assembly.opened(settings, os.environ, brief=True) as house:
-            if not arguments.begun.remembered:
-                _remember(settings, house.directory, begun)
+            if not begun.remembered:
+                _remember(settings, house.directory, since)
             # The caller goes on with the mail: [forward] is for the listeners.
             return pipe.run(errand, house.knows, house.gateway.deliver)
     except LedgerError as error:

@@ -18,25 +18,30 @@ OUTCOME = "no_action; reason=no-calendar-part"
 _BLOCK = 64 * 1024
 
 
+class Call:
+    """The arguments of a pipe, as argparse names them."""
+
+    command = "pipe"
+    config: str | None = None
+    reverse_path: str | None = None
+    passthrough = False
+
+    def __init__(self) -> None:
+        self.recipients: list[str] = []
+
+
 class Begun:
     """What has been done of a call."""
 
-    def __init__(self, code: int | None = None, read: bytes = b"", *, remembered: bool = False) -> None:
-        self.code = code
-        """Its exit code; None: it is for the whole program."""
+    def __init__(self, call: Call | None = None, read: bytes = b"", *, remembered: bool = False) -> None:
+        self.call = call
+        """None: its arguments were not understood here."""
         self.read = read
         """What was read of stdin."""
         self.remembered = remembered
         """Whether it was known who is served."""
-
-
-class Call:
-    """The arguments of a pipe."""
-
-    def __init__(self, config: str | None, recipients: "Sequence[str]", *, passthrough: bool) -> None:
-        self.config = config
-        self.recipients = tuple(recipients)
-        self.passthrough = passthrough
+        self.code: int | None = None
+        """Its exit code; None: it is for the whole program."""
 
 
 def begin(words: "Sequence[str]", environ: "Mapping[str, str]") -> Begun:
@@ -45,38 +50,37 @@ def begin(words: "Sequence[str]", environ: "Mapping[str, str]") -> Begun:
     config = served.found(call.config, environ) if call else None
     known = served.recall(config, environ) if config else None
     if call is None or known is None:
-        return Begun()
-    if not all(known.surely(recipient) for recipient in call.recipients):
-        return Begun(remembered=True)
-    try:
-        mail = _read(known.limit + 1)
-        if len(mail) > known.limit or may_carry_calendar(mail):
-            return Begun(None, mail, remembered=True)
-        return Begun(_done(mail, call))
-    except Exception as error:  # noqa: BLE001  the outermost edge: what is not caught is exit code 1, a bounce
-        sys.stderr.write(f"imipd pipe: try again: {error}\n")
-        return Begun(os.EX_TEMPFAIL)
+        return Begun(call)
+    begun = Begun(call, remembered=True)
+    if all(known.surely(recipient) for recipient in call.recipients):
+        try:
+            begun.read = _read(known.limit + 1)
+            if len(begun.read) <= known.limit and not may_carry_calendar(begun.read):
+                begun.code = _done(begun.read, call)
+        except Exception as error:  # noqa: BLE001  the outermost edge: what is not caught is exit code 1, a bounce
+            sys.stderr.write(f"imipd pipe: try again: {error}\n")
+            begun.code = os.EX_TEMPFAIL
+    return begun
 
 
 def parsed(words: "Sequence[str]") -> Call | None:
     """Return a call that is written in the usual way, None for any other, which may be a wrong one."""
-    config, passthrough, option, needed = None, False, "", False
-    recipients: list[str] = []
+    call, option, needed = Call(), "", False
     for word in words:
         if word.startswith("-"):
             if needed or word not in ("-c", "-r", "-f", "--passthrough"):
                 return None
             option, needed = word, word != "--passthrough"
-            passthrough = passthrough or not needed
+            call.passthrough = call.passthrough or not needed
         elif option == "-r":
-            recipients.append(word)
+            call.recipients.append(word)
             needed = False
-        elif not needed:
-            return None
+        elif needed:
+            setattr(call, "config" if option == "-c" else "reverse_path", word)
+            needed = False
         else:
-            config = word if option == "-c" else config
-            needed = False
-    return Call(config, recipients, passthrough=passthrough) if recipients and not needed else None
+            return None
+    return call if call.recipients and not needed else None
 
 
 def _read(limit: int) -> bytes:

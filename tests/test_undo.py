@@ -24,7 +24,8 @@ from desks import ALICES, Desk, unfolded, with_policy
 from imipd import itip, scenario
 from imipd.accounts import Account
 from imipd.envelope import Envelope
-from imipd.gateway import Bounds, Doors, Gateway, Hindrance, Undoing, undo, undoing
+from imipd.gateway import Bounds, Doors, Gateway
+from imipd.gateway.undo import Hindrance, Undoing, undo, undoing
 from imipd.ledger import Ledger, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger

@@ -7,7 +7,8 @@ import sys
 
 from imipd import config, scenario
 from imipd.config import Config
-from imipd.gateway import Doors, Hindrance, Undoing, undo, undoing
+from imipd.gateway import Doors
+from imipd.gateway.undo import Hindrance, Undoing, undo, undoing
 from imipd.ledger import LedgerError
 from imipd.store import StoreError
 

@@ -1,7 +1,6 @@
 """Problems in the operator's words: which key it is, what is wrong with it, what to write."""
 
-from collections.abc import Callable, Mapping
-from difflib import get_close_matches
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import get_args
 
@@ -114,11 +113,17 @@ def _unknown(error: ErrorDetails) -> str:
 
 
 def _close(way: tuple[str, ...], key: str, known: tuple[str, ...]) -> str:
-    close = get_close_matches(key, known, 1)
+    close = _closest(key, known)
     if not close:
         return ""
     name = (*way, close[0])
     return f"Did you mean {header(name) if name in sections() else close[0]}?"
+
+
+def _closest(word: str, known: Sequence[str]) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415  only who has mistyped needs it
+
+    return get_close_matches(word, known, 1)
 
 
 def _elsewhere(key: str) -> str:
@@ -133,7 +138,7 @@ def _own_words(error: ErrorDetails) -> str:
 def _no_choice(error: ErrorDetails) -> str:
     field = _field(error["loc"])
     choices = [str(choice) for choice in get_args(field.annotation)] if field else []
-    close = get_close_matches(error["input"], choices, 1) if isinstance(error["input"], str) else []
+    close = _closest(error["input"], choices) if isinstance(error["input"], str) else []
     written = ", ".join(shown(choice) for choice in choices)
     return f"{shown(error['input'])} is not a choice. " + (
         f"Did you mean {shown(close[0])}?" if close else f"Write one of {written}"

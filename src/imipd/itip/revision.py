@@ -4,6 +4,7 @@ What was applied last travels with the object, as X-IMIPD-* parameters of the pa
 strips them, the ledger's memory is asked; where that has forgotten, the rule works without.
 """
 
+import re
 from datetime import UTC, datetime
 
 from icalendar.parser import Parameters
@@ -22,6 +23,7 @@ JOINED = "X-IMIPD-JOINED"
 CATEGORIES = "X-IMIPD-CATEGORIES"
 """On the ORGANIZER: the CATEGORIES that his last message named; what else stands there is mine (Q3)."""
 _FORM = "%Y%m%dT%H%M%SZ"
+_FORMED = re.compile("[0-9]{8}T[0-9]{6}Z")
 
 
 def of_message(item: Instance, party: str, label: str, date: datetime | None) -> Revision:
@@ -64,7 +66,7 @@ def recalled(party: str, label: str, memory: Memory) -> Revision | None:
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _FORM).replace(tzinfo=UTC)
+        return datetime.fromisoformat(text) if _FORMED.fullmatch(text) else None
     except ValueError:
         return None
 

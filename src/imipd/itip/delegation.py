@@ -1,11 +1,9 @@
 """Delegation (RFC 5546 §3.2.2.3, rule R9): who may answer in whose place is what the *stored* delegator said."""
 
-from icalendar.parser import Parameters
-
 from imipd.address import comparable
 
 from .instance import Instance, Party
-from .lines import Component, Line, written
+from .lines import Component, Line, Parameters, written
 
 MOST_DELEGATES = 10
 
@@ -53,7 +51,5 @@ def _delegates(answer: Party) -> tuple[str, ...]:
 
 
 def _invited(delegate: str, delegator: Line) -> Line:
-    parameters = Parameters()
-    parameters["PARTSTAT"] = "NEEDS-ACTION"
-    parameters["DELEGATED-FROM"] = [delegator.value]
+    parameters: Parameters = {"PARTSTAT": "NEEDS-ACTION", "DELEGATED-FROM": [delegator.value]}
     return written("ATTENDEE", delegate, parameters)

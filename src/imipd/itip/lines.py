@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from icalendar.parser import Contentline, Parameters
+from icalendar.parser import Contentline
 
 from .decision import Reason
 
@@ -27,9 +27,18 @@ _CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(r"[A-Za-z0-9-]+(?=[;:])")
+_WORD = r'[^\s",:;=\\%^\x00-\x1f\x7f]+'
+_PLAIN = rf';([A-Za-z0-9-]+)=(?:"([^"\\%^\x00-\x1f\x7f]*)"|({_WORD}(?: {_WORD})*))'
+_PARAMETER = re.compile(_PLAIN)
+_PARAMETERS = re.compile(rf"[A-Za-z0-9-]+(?:{_PLAIN})*:")
+"""Parameters of one value each in which nothing is escaped: nearly all, and there is only one way to read them."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no content line may hold (RFC 5545 §3.1). vobject, hence Radicale, ends a line at a bare CR, and what stood
 behind it would be a line that nobody has judged; Xandikos refuses the object."""
+
+
+Parameters = dict[str, str | list[str]]
+"""Parameters of a content line by their names in upper case; a list where one has several values."""
 
 
 class MalformedError(Exception):
@@ -53,14 +62,15 @@ class Line:
 
     @cached_property
     def _split(self) -> tuple[Parameters, str]:
-        head, colon, rest = self.text.partition(":")
-        if colon and _NAME.match(self.text) and ";" not in head:
-            return Parameters(), rest  # most lines; the library looks at each letter of the value
+        if plain := _PARAMETERS.match(self.text):
+            # The library looks at each letter, several times.
+            found = _PARAMETER.findall(plain[0])
+            return {name.upper(): quoted or bare for name, quoted, bare in found}, self.text[plain.end() :]
         try:
             _, parameters, value = Contentline(self.text).raw_parts()
         except Exception as error:
             raise MalformedError(f"{self.name}: not a content line") from error
-        return parameters, value
+        return dict(parameters), value
 
     @property
     def value(self) -> str:
@@ -83,7 +93,7 @@ class Line:
     @property
     def parameters(self) -> Parameters:
         """A copy of the parameters. Raises MalformedError."""
-        return Parameters(self._split[0])
+        return dict(self._split[0])
 
     def parameter(self, name: str) -> str:
         """Return one parameter, the values of a list joined by commas; empty where it is absent."""

@@ -3,6 +3,7 @@
 A `date` is an all-day moment, a naive `datetime` is floating, an aware one is an instant.
 """
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -15,6 +16,7 @@ from .zones import Zones
 Moment = date | datetime
 EARLIEST, LATEST = 1600, 2500  # years; a VTIMEZONE is walked from its first year to the one asked for
 LONGEST = timedelta(days=36600)
+_USUAL = re.compile(r"\d{8}T\d{6}Z?", re.ASCII)
 
 
 def read_one(line: Line | None, zones: Zones) -> Moment | None:
@@ -35,7 +37,8 @@ def read_all(line: Line, zones: Zones) -> tuple[Moment, ...]:
 
 def _read(value: str, tzid: str, zones: Zones, line: Line) -> Moment:
     try:
-        moment: object = vDDDTypes.from_ical(value.partition("/")[0])
+        # The library tries one type after the other.
+        moment: object = (datetime.fromisoformat if _USUAL.fullmatch(value) else _of_any_type)(value)
     except Exception as error:  # whatever the library raises, the value is unreadable
         raise MalformedError(f"{line.name}: cannot read {value[:40]!r}") from error
     if isinstance(moment, datetime):
@@ -45,6 +48,10 @@ def _read(value: str, tzid: str, zones: Zones, line: Line) -> Moment:
     if not EARLIEST <= moment.year < LATEST:
         raise MalformedError(f"{line.name}: year {moment.year}")
     return moment
+
+
+def _of_any_type(value: str) -> object:
+    return vDDDTypes.from_ical(value.partition("/")[0])
 
 
 def _placed(moment: datetime, tzid: str, zones: Zones, line: Line) -> datetime:

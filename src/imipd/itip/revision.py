@@ -7,13 +7,11 @@ strips them, the ledger's memory is asked; where that has forgotten, the rule wo
 import re
 from datetime import UTC, datetime
 
-from icalendar.parser import Parameters
-
 from imipd.address import comparable
 from imipd.memory import Memory, Revision
 
 from .instance import Instance, Party
-from .lines import Line, written
+from .lines import Line, Parameters, written
 
 SEQUENCE, DTSTAMP, DATE = "X-IMIPD-SEQUENCE", "X-IMIPD-DTSTAMP", "X-IMIPD-DATE"
 FIRST = "X-IMIPD-FIRST"

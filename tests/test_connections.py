@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -117,3 +118,17 @@ def test_a_version_cannot_smuggle_a_header_in(
     with pytest.raises(UnreachableError, match="cannot be sent"):
         write(store, home, stored)
     assert server.times("PUT") == server.times("DELETE") == 0
+
+
+def test_many_who_need_a_discovery_share_one(server: Liar, store: CalDavStore, home: Home) -> None:
+    """When what was remembered is too old under load, the server is not asked by everybody."""
+    store.addresses(home)
+    once = server.times("PROPFIND")
+    store._homes.forget(home)
+    here = server.answers["PROPFIND", "/"]
+    assert isinstance(here, Says)
+    # Slow enough that all would ask.
+    server.answers["PROPFIND", "/"] = lambda _asked: (server.over.wait(0.2), here)[1]
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(lambda _: store.addresses(home), range(8))) == {("alice@example.org",)}
+    assert server.times("PROPFIND") == 2 * once

@@ -1,13 +1,15 @@
 """Servers are known by what they say of themselves, also behind a proxy that writes its own name."""
 
 from collections.abc import Mapping
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
 
 from correspondence import invited
+from faults import CALENDAR, HOME, ICALENDAR, OBJECT, UID, Says, calendar, liar, multistatus
 from imipd.cli.main import main
-from imipd.store import Home, RefusedError
+from imipd.store import ConflictError, Home, RefusedError, Stored
 from imipd.store.caldav import CalDavStore
 from imipd.store.manners import DAVICAL, ORDINARY, RADICALE, SOGO, STRANGER, Manners, Signs, recognized
 from servers import xandikos
@@ -59,3 +61,36 @@ def test_xandikos_that_knows_its_user_refuses_what_the_organizer_changes(tmp_pat
         with pytest.raises(RefusedError, match="attendee-allowed"):
             store.replace(home, stored, invited("LOCATION:Hall"))
         store.close()
+
+
+SOGOS_CALENDAR = calendar(CALENDAR).replace(
+    "<C:calendar/>", '<C:calendar/><vevent-collection xmlns="http://groupdav.org/"/>'
+)
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_sogo_is_not_asked_before_an_object_is_replaced(deleted: bool) -> None:
+    """It obeys the If-Match of a PUT, but for what was deleted: that it makes anew, and says so."""
+    stored = Stored(OBJECT, '"1"', CALENDAR, ICALENDAR)
+    with liar() as server, closing(CalDavStore()) as store:
+        home = Home(server.url, "alice", "any")
+        server.answers["PROPFIND", HOME] = multistatus(SOGOS_CALENDAR)
+        server.answers["PUT", OBJECT] = Says(201 if deleted else 204)
+        store.addresses(home)
+        server.asked.clear()
+        with pytest.raises(ConflictError, match="deleted") if deleted else nullcontext():
+            store.replace(home, stored, ICALENDAR)
+        assert [asked.method for asked in server.asked] == ["PUT", *(["DELETE"] if deleted else [])]
+        assert server.asked[0].headers["If-Match"] == '"1"'
+
+
+@pytest.mark.parametrize("write", ["create", "remove"])
+def test_sogo_is_asked_before_an_object_is_made_or_deleted(write: str) -> None:
+    """There it looks at no condition."""
+    stored = Stored(OBJECT, '"0"', CALENDAR, ICALENDAR)
+    with liar() as server, closing(CalDavStore()) as store:
+        home = Home(server.url, "alice", "any")
+        server.answers["PROPFIND", HOME] = multistatus(SOGOS_CALENDAR)
+        with pytest.raises(ConflictError):
+            store.create(home, UID, "VEVENT", ICALENDAR) if write == "create" else store.remove(home, stored)
+        assert server.times("PUT") == server.times("DELETE") == 0

@@ -42,6 +42,7 @@ from imipd.store import (
     Written,
 )
 from imipd.store.caldav import CalDavStore
+from imipd.store.turns import Waiting
 
 A_PRINCIPAL = "<D:resourcetype><D:collection/><D:principal/></D:resourcetype>"
 SECRET = "op€n-sesame"
@@ -135,8 +136,8 @@ def server() -> Iterator[Liar]:
 
 @pytest.fixture
 def store() -> Iterator[CalDavStore]:
-    """What is tested."""
-    store = CalDavStore()
+    """What is tested; it waits for nothing that is busy (tests/test_busy.py)."""
+    store = CalDavStore(waiting=Waiting(seconds=0.0))
     yield store
     store.close()
 

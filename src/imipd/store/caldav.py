@@ -16,6 +16,7 @@ from .finding import Finder, Sought
 from .homes import Account, Homes
 from .lookup import mentions
 from .naming import name_of
+from .turns import A_LITTLE, Turns, Waiting
 from .verdict import GoneError
 from .writing import delete, put_new, put_over
 
@@ -29,9 +30,10 @@ class CalDavStore:
         locate: Locate = lambda _domain: (),
         remember: float = 300.0,
         connections: int = 20,
+        waiting: Waiting = A_LITTLE,
         index: Index | None = None,
     ) -> None:
-        self._homes = Homes(locate, remember, connections)
+        self._homes = Homes(locate, remember, connections, Turns(waiting))
         self._finder = Finder(self._homes, index)
         self._contacts = Contacts(remember)
 

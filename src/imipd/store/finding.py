@@ -61,7 +61,7 @@ class Finder:
         """See `Store.find`."""
         begun = time.monotonic()
         known = self._homes.recalled(home)
-        account = known or self._homes.discovered(home)
+        account = known or self._homes.account(home)
         places = sought.places(account.principal)
         if len(places) == 1 and (stored := _guessed(account, places[0], sought)):
             return sought.of(stored)

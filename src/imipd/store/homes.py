@@ -9,6 +9,7 @@ from . import BY_DNS, Home, Locate, RefusedError, StoreError, UnreachableError
 from .connections import Connections
 from .discovery import Principal, collections, discover
 from .transport import Wire
+from .turns import Turns
 
 ACCOUNTS = 1000
 """Accounts whose discovery is remembered."""
@@ -29,8 +30,9 @@ class Account:
 class Homes:
     """Holds connections, and for `remember` seconds what discovery found; used from any thread."""
 
-    def __init__(self, locate: Locate, remember: float, connections: int) -> None:
+    def __init__(self, locate: Locate, remember: float, connections: int, turns: Turns) -> None:
         self._connections = Connections(connections)
+        self._turns = turns
         self._locate = locate
         self._remember = remember
         self._accounts: OrderedDict[Home, Account] = OrderedDict()
@@ -38,8 +40,11 @@ class Homes:
         self._lanes = [threading.Lock() for _ in range(LANES)]
 
     def account(self, home: Home) -> Account:
-        """Return what is remembered of the home, or discover it."""
-        return self.recalled(home) or self.discovered(home)
+        """Return what is remembered of the home, or discover it: who comes meanwhile waits for what that finds."""
+        if known := self.recalled(home):
+            return known
+        with self._lanes[hash(home) % LANES]:
+            return self.recalled(home) or self.discovered(home)
 
     def recalled(self, home: Home) -> Account | None:
         """Return what is remembered of the home, None where that is nothing or too old."""
@@ -91,7 +96,7 @@ class Homes:
         return account
 
     def _found(self, home: Home) -> tuple[Wire, Principal]:
-        wire = Wire(home, self._connections)
+        wire = Wire(home, self._connections, self._turns)
         return wire, discover(wire)
 
     def _found_by_dns(self, home: Home) -> tuple[Wire, Principal]:

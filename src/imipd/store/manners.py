@@ -18,7 +18,10 @@ class Manners:
     """How far a server keeps to RFC 4791 and RFC 6638 when imipd writes."""
 
     checks_etag: bool = True
-    """Whether If-Match and If-None-Match are obeyed for every write (RFC 4791 §5.3.4)."""
+    """Whether If-None-Match is obeyed, and If-Match for a DELETE and for what is gone (RFC 4791 §5.3.4).
+
+    For what is there, every server obeys the If-Match of a PUT.
+    """
     checks_uid: bool = True
     """Whether a second object with a UID is refused in the same calendar (RFC 4791 §5.3.2.1)."""
     answers_invitations: bool = False
@@ -49,7 +52,8 @@ SOGO = Manners(
     " after a reschedule, and when it deletes (cancelled = delete). See docs/calendar/sogo.md",
     state="",
 )
-"""SOGo 5.8 obeys If-Match for what is there, overwrites despite If-None-Match, and deletes whatever is there.
+"""SOGo 5.8 obeys the If-Match of a PUT for what is there; it overwrites despite If-None-Match, makes anew what was
+deleted, and deletes whatever is there.
 
 Its sync-token is a time in seconds: of two changes in one second it tells one. Its query is quick.
 """

@@ -13,7 +13,8 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from . import Home, RefusedError, UnreachableError
 from .connections import Connections, Origin, Request
-from .verdict import Answer, verdict
+from .turns import Turns
+from .verdict import WRITES, Answer, verdict
 
 if TYPE_CHECKING:
     from .digest import DigestClient
@@ -32,9 +33,10 @@ PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 class Wire:
     """Requests of one account. Paths are absolute, quoted, and without a host."""
 
-    def __init__(self, home: Home, connections: Connections) -> None:
+    def __init__(self, home: Home, connections: Connections, turns: Turns) -> None:
         self._home = home
         self._connections = connections
+        self._turns = turns
         self._origin = urlsplit(home.url)
         self.start = self._path(self._origin)
         login = b64encode(f"{home.username}:{home.password}".encode()).decode()
@@ -45,12 +47,16 @@ class Wire:
 
     def request(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
         """Send one request and return its answer, whatever it says. Raises `UnreachableError`."""
-        answer = self._exchange(method, path, dict(headers or {}), body)
+        written_into = self._named(path[: path.rfind("/") + 1]) if method in WRITES else ""
+        return self._turns.taken(written_into, lambda: self._answered(method, path, dict(headers or {}), body))
+
+    def _answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        answer = self._exchange(method, path, headers, body)
         if answer.status == 401 and self._digest is None and _wants_digest(answer):
             from .digest import DigestClient  # noqa: PLC0415  few servers want it, and it takes long to load
 
             self._digest = DigestClient(self._home, self._named("/"))
-            answer = self._exchange(method, path, dict(headers or {}), body)
+            answer = self._exchange(method, path, headers, body)
         return answer
 
     def propfind(self, path: str, depth: int, body: bytes) -> tuple[str, Answer]:

@@ -3,7 +3,8 @@
 from imipd.address import comparable
 
 from .instance import Instance, Party
-from .lines import Component, Line, Parameters, written
+from .lines import Component, Line, written
+from .parameters import Parameters
 
 MOST_DELEGATES = 10
 

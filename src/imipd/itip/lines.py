@@ -12,6 +12,7 @@ from functools import cached_property
 from icalendar.parser import Contentline
 
 from .decision import Reason
+from .parameters import Parameters, joined, split
 
 MAX_DEPTH = 8
 ONCE = frozenset(
@@ -27,18 +28,9 @@ _CONTINUES = (0x80, 0xBF)  # the bytes of a character in UTF-8 after its first
 _PHYSICAL = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _NAME = re.compile(r"[A-Za-z0-9-]+(?=[;:])")
-_WORD = r'[^\s",:;=\\%^\x00-\x1f\x7f]+'
-_PLAIN = rf';([A-Za-z0-9-]+)=(?:"([^"\\%^\x00-\x1f\x7f]*)"|({_WORD}(?: {_WORD})*))'
-_PARAMETER = re.compile(_PLAIN)
-_PARAMETERS = re.compile(rf"[A-Za-z0-9-]+(?:{_PLAIN})*:")
-"""Parameters of one value each in which nothing is escaped: nearly all, and there is only one way to read them."""
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """What no content line may hold (RFC 5545 §3.1). vobject, hence Radicale, ends a line at a bare CR, and what stood
 behind it would be a line that nobody has judged; Xandikos refuses the object."""
-
-
-Parameters = dict[str, str | list[str]]
-"""Parameters of a content line by their names in upper case; a list where one has several values."""
 
 
 class MalformedError(Exception):
@@ -62,15 +54,10 @@ class Line:
 
     @cached_property
     def _split(self) -> tuple[Parameters, str]:
-        if plain := _PARAMETERS.match(self.text):
-            # The library looks at each letter, several times.
-            found = _PARAMETER.findall(plain[0])
-            return {name.upper(): quoted or bare for name, quoted, bare in found}, self.text[plain.end() :]
         try:
-            _, parameters, value = Contentline(self.text).raw_parts()
-        except Exception as error:
+            return split(self.text)
+        except Exception as error:  # whatever the library raises
             raise MalformedError(f"{self.name}: not a content line") from error
-        return dict(parameters), value
 
     @property
     def value(self) -> str:
@@ -119,22 +106,8 @@ class Line:
 
 def written(name: str, value: str, parameters: Parameters | None = None) -> Line:
     """Return a new content line, folded; `value` is already escaped."""
-    said = (_parameter(key, values) for key, values in (parameters or {}).items())
+    said = (joined(key, values) for key, values in (parameters or {}).items())
     return of_text(f"{';'.join([name, *said])}:{value}")
-
-
-def _parameter(name: str, values: str | list[str]) -> str:
-    """Return one parameter as icalendar 7.3.0 writes it, but for what that loses: TZID=UTC, and what is no UTF-8."""
-    each = [values] if isinstance(values, str) else values
-    return f"{name.upper()}={','.join(_quoted(name.upper(), value) for value in each)}"
-
-
-def _quoted(name: str, value: str) -> str:
-    """RFC 5545 §3.2, RFC 6868 §3.1; clients differ on blanks in a CN that is not quoted."""
-    special = r"[,;: ']" if name == "CN" else "[,;:]"
-    quote = '"' if re.search(special, value) else ""
-    value = re.sub(r"\r\n?|\n", "^n", value.replace("^", "^^").replace('"', "^'"))
-    return f"{quote}{value}{quote}"
 
 
 def of_text(text: str) -> Line:

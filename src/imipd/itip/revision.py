@@ -11,7 +11,8 @@ from imipd.address import comparable
 from imipd.memory import Memory, Revision
 
 from .instance import Instance, Party
-from .lines import Line, Parameters, written
+from .lines import Line, written
+from .parameters import Parameters
 
 SEQUENCE, DTSTAMP, DATE = "X-IMIPD-SEQUENCE", "X-IMIPD-DTSTAMP", "X-IMIPD-DATE"
 FIRST = "X-IMIPD-FIRST"

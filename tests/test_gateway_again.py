@@ -11,7 +11,7 @@ from correspondence import ALICE, BOB, CAROL, TUESDAYS, UID, WEEKLY, cancel, inv
 from desks import ALICES, USER, Desk, with_policy
 from imipd.address import comparable
 from imipd.envelope import TRY_AGAIN, Envelope
-from imipd.gateway.deliver import LANES
+from imipd.gateway.lanes import LANES
 from imipd.ledger import LedgerError
 from imipd.store import ConflictError, UnreachableError
 

@@ -14,7 +14,7 @@ from imipd.config import Config
 from imipd.config.settings import Forward
 from imipd.egress import NextHop
 from imipd.envelope import Deliver, Envelope, Status
-from imipd.gateway import Bounds, Doors, Gateway, Judgement, PassingOn
+from imipd.gateway import Bounds, Doors, Gateway, Judgement, Lanes, PassingOn
 from imipd.index import Index
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
@@ -47,6 +47,7 @@ class House:
     gateway: Gateway
     deliver: Deliver
     """What the listeners call: the gateway, and where there is one the next hop behind it."""
+    lanes: Lanes
 
     def at_once(self, envelope: Envelope) -> tuple[Status, ...] | None:
         """Return the answers to a mail over which nothing has to be waited for; with a next hop there is none."""
@@ -71,12 +72,14 @@ def opened(
 
 
 @contextmanager
-def opened_for(found: Directory, config: Config, watch: Watch, *, brief: bool = False) -> Iterator[House]:
+def opened_for(
+    found: Directory, config: Config, watch: Watch, *, brief: bool = False, lanes: Lanes | None = None
+) -> Iterator[House]:
     """Do the same for accounts whose passwords are read already. Raises LedgerError."""
     opened_ledger = ledger(config, brief=brief)
     store = calendars(config, opened_ledger.index)
     try:
-        yield furnished(config, found, watch.store(store), opened_ledger, watch)
+        yield furnished(config, found, watch.store(store), opened_ledger, watch, lanes=lanes)
     finally:
         store.close()
         opened_ledger.close()
@@ -125,10 +128,21 @@ def ledger_as_it_is(config: Config) -> Ledger:
     return open_as_it_is(config.ledger.url, keep_days=config.ledger.keep_days)
 
 
-def furnished(config: Config, directory: Directory, store: Store, ledger: Ledger, watch: Watch = NOBODY) -> House:
+def furnished(
+    config: Config,
+    directory: Directory,
+    store: Store,
+    ledger: Ledger,
+    watch: Watch = NOBODY,
+    *,
+    lanes: Lanes | None = None,
+) -> House:
     """Return the house over doors that are open already."""
-    gateway = Gateway(Doors(directory, store, ledger, now, watch.decided, _proof(config)), bounds(config))
-    return House(config, directory, store, ledger, gateway, _passing_on(config.forward, gateway, directory))
+    lanes = lanes or Lanes()
+    doors = Doors(directory, store, ledger, now, watch.decided, _proof(config), lanes)
+    gateway = Gateway(doors, bounds(config))
+    deliver = _passing_on(config.forward, gateway, directory)
+    return House(config, directory, store, ledger, gateway, deliver, lanes)
 
 
 def _passing_on(forward: Forward | None, gateway: Gateway, directory: Directory) -> Deliver:

@@ -169,7 +169,9 @@ class Daemon:
             return
         for change in listening.late_changes(old.config, settings):
             log.warning(f"{change} changes at the next start")
-        self._house = assembly.furnished(settings, directory, old.store, old.ledger, watch.by(self._metrics))
+        self._house = assembly.furnished(
+            settings, directory, old.store, old.ledger, watch.by(self._metrics), lanes=old.lanes
+        )
         log.info("configuration read again", file=str(settings.file))
 
     async def _prune(self) -> None:

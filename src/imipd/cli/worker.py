@@ -4,9 +4,10 @@ The rule here: whatever is opened is opened in the child.
 """
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import structlog
 
 from imipd.accounts.configured import Directory
 from imipd.config import Config
+from imipd.gateway import Lanes
 from imipd.ingress.endpoint import Place, Share
 from imipd.web import several
 from imipd.web.metrics import Metrics
@@ -31,11 +33,16 @@ class Ground:
     """What parent and children have in common."""
 
     folder: Path
-    """Private; the figures are there."""
+    """Private; the figures are there, and in `lanes` what keeps messages in order."""
     roll: Roll
     places: Mapping[str, tuple[Place, ...]]
     reload: Callable[[], Config]
     parent: int = field(default_factory=os.getpid)
+
+    @property
+    def lanes(self) -> Path:
+        """Return the folder that keeps messages for one event in order."""
+        return self.folder / "lanes"
 
     @property
     def all_places(self) -> Iterator[Place]:
@@ -70,7 +77,7 @@ def work(ground: Ground, number: int, current: tuple[Config, Directory], lifelin
         shares=ground.share(number),
         lifeline=lifeline,
     )
-    with assembly.opened_for(directory, settings, watch.by(metrics)) as house:
+    with assembly.opened_for(directory, settings, watch.by(metrics), lanes=Lanes(ground.lanes)) as house:
         code = serve.lived(serve.Daemon(house, metrics, ground.reload, duties))
     if os.getppid() != ground.parent:
         _tidy(ground.folder, number)
@@ -81,8 +88,8 @@ def _tidy(folder: Path, number: int) -> None:
     """Remove what the parent would have removed; the last one succeeds."""
     for file in folder.glob(f"*_{number}.db"):
         file.unlink()
-    with suppress(OSError):
-        folder.rmdir()
+    if not list(folder.glob("*.db")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def show(ground: Ground, settings: Config, lifeline: int, up: Callable[[], None]) -> int:

@@ -4,6 +4,7 @@ The parent opens the sockets, forks, listens to signals, and puts another worker
 It takes no mail and keeps neither the ledger nor a calendar open. What its children do is in `worker`.
 """
 
+import fcntl
 import gc
 import os
 import shutil
@@ -18,6 +19,7 @@ import structlog
 
 from imipd.accounts.configured import Directory
 from imipd.config import Config, ConfigError
+from imipd.gateway import prepare
 from imipd.web import several
 
 from . import assembly, listening, serve, worker
@@ -42,14 +44,22 @@ def run(settings: Config, reload: Callable[[], Config]) -> int:
     assembly.ledger(settings).close()
     try:
         places = listening.places(settings, settings.serve.workers)
+        ground = Ground(_folder(), Roll(settings.serve.workers), places, reload)
+        prepare(ground.lanes)
     except (OSError, ValueError) as error:
-        log.error("cannot listen", error=str(error))
+        log.error("cannot start", error=str(error))
         return os.EX_TEMPFAIL
     # What is here now is shared with every worker, as long as nobody touches it.
     gc.freeze()
-    folder = Path(tempfile.mkdtemp(prefix="imipd-"))
-    ground = Ground(folder, Roll(settings.serve.workers), places, reload)
     return Parent(settings, directory, ground).keep()()
+
+
+def _folder() -> Path:
+    """Make the private folder, which stays as long as one of us lives."""
+    folder = Path(tempfile.mkdtemp(prefix="imipd-"))
+    # Who clears /tmp of what is old passes a locked folder by (tmpfiles.d(5)).
+    fcntl.flock(os.open(folder, os.O_RDONLY | os.O_DIRECTORY), fcntl.LOCK_EX)
+    return folder
 
 
 class Parent:

@@ -5,6 +5,7 @@ A driver, opened by ``cli`` alone: ``undo``, which takes back what one entry of 
 
 from .deliver import Bounds, Doors, Gateway
 from .judgement import Arrival, Judgement
+from .lanes import Lanes, prepare
 from .passing import PassingOn
 
-__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Judgement", "PassingOn"]
+__all__ = ["Arrival", "Bounds", "Doors", "Gateway", "Judgement", "Lanes", "PassingOn", "prepare"]

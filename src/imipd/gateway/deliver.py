@@ -6,7 +6,6 @@ entry that was intended is completed (docs/architecture.md, "Crash safety").
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -39,12 +38,12 @@ from .acquaintance import People, decide
 from .contents import believed, messages
 from .evidence import Evidence
 from .judgement import Arrival, Judgement, entry_of, log_judgement, true_entry, undecided, unexpected_entry, with_proof
+from .lanes import Lanes
 from .ordinary import ORDINARY, SEEN, UNKNOWN, is_ordinary
 from .place import placed
 from .restraint import restrained
 
 ATTEMPTS = 4  # decided once, and three times again (S2)
-LANES = 256
 
 log = structlog.get_logger("imipd")
 
@@ -61,6 +60,7 @@ class Doors:
     """Told of each message when it is done."""
     proof: Proof | None = None
     """None: no sender can be proven."""
+    lanes: Lanes = field(default_factory=Lanes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,6 @@ class Gateway:
     def __init__(self, doors: Doors, bounds: Bounds) -> None:
         self._doors = doors
         self._bounds = bounds
-        self._lanes = [threading.Lock() for _ in range(LANES)]
 
     def read(self, envelope: Envelope) -> Mail:
         """Return the mail that the envelope carries."""
@@ -157,7 +156,7 @@ class Gateway:
 
     def _carry_through(self, message: ItipMessage | Unprocessed, arrival: Arrival) -> Judgement | None:
         """Judge and carry out one message; None where it has to come again."""
-        with self._lanes[hash((arrival.account.name, message.uid)) % LANES]:
+        with self._doors.lanes.alone(arrival.account.name, message.uid):
             judgement = self._done_or_postponed(message, arrival)
         if judgement is not None:
             log_judgement(judgement, arrival.recipient)

@@ -17,7 +17,7 @@ import pytest
 
 from correspondence import ALICE, BOB, SECRET, message_id, plain, reply
 from daemons import PATIENCE, Daemon, free_place, serving
-from faults import CALENDAR, Liar, liar
+from faults import HOME, Liar, liar
 
 DAVE = "dave@example.org"
 
@@ -140,14 +140,14 @@ def test_a_ledger_that_cannot_be_opened_is_named_and_ends_in_75(daemon: Daemon, 
 def _slow(calendars: Liar) -> tuple[threading.Event, threading.Event]:
     """Let the calendar's next answer wait; return what says that it was asked, and what lets it go on."""
     asked, goes_on = threading.Event(), threading.Event()
-    honest = calendars.answers["REPORT", CALENDAR]
+    honest = calendars.answers["PROPFIND", HOME]
 
     def answer(_request: object) -> object:
         asked.set()
         goes_on.wait(PATIENCE)
         return honest
 
-    calendars.answers["REPORT", CALENDAR] = answer  # type: ignore[assignment]
+    calendars.answers["PROPFIND", HOME] = answer  # type: ignore[assignment]
     return asked, goes_on
 
 

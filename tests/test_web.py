@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from correspondence import BOB, plain, reply
 from daemons import PATIENCE, Daemon, free_place, serving
-from faults import CALENDAR, Liar, Says, liar
+from faults import HOME as CALENDARS
+from faults import Liar, Says, liar
 from imipd.envelope import DONE, TRY_AGAIN, UNKNOWN_RECIPIENT, Envelope
 from imipd.store import ConflictError, Home, RefusedError, UnreachableError
 from imipd.store.memory import MemoryStore
@@ -71,7 +72,7 @@ def test_a_daemon_tells_that_it_is_alive_and_ready(daemon: Daemon, page: str) ->
 def test_a_daemon_counts_what_it_does(daemon: Daemon, page: str, calendars: Liar) -> None:
     daemon.send(reply(BOB, "ACCEPTED", minute=1))
     daemon.send(plain(minute=2))
-    calendars.answers["REPORT", CALENDAR] = Says(503)
+    calendars.answers["PROPFIND", CALENDARS] = Says(503)
     with pytest.raises(Exception, match="Try again"):
         daemon.send(reply(BOB, "ACCEPTED", minute=3))
     told = figures(asked(page, "/metrics")[1])

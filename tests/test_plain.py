@@ -246,6 +246,15 @@ def test_the_usual_recipient_is_surely_served(address: str) -> None:
     assert served.Served(1, *directory.known).surely(address)
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("local", ["", "..", ".", "a/../b", "a\\b", "a:b", "a b", "\x07", "ä"])
+def test_a_local_part_that_no_template_may_take_is_left_to_the_whole_program(local: str) -> None:
+    directory = Directory(config.load(None, {}), {})
+    known = served.Served(1, *directory.known)
+    assert not known.surely(f"{local}@example.net")
+    assert known.surely("a.b-c_d+e@example.net")
+
+
 # -- What is believed of the past
 
 

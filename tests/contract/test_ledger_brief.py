@@ -1,6 +1,7 @@
 """The ledger of a pipe: what it writes and reads is what the other writes and reads, to the byte."""
 
 import sqlite3
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -107,6 +109,33 @@ def test_what_goes_wrong_is_told_alike_and_leaves_nothing(tmp_path: Path) -> Non
     ledger.close()
 
 
+def test_a_value_that_the_driver_refuses_leaves_nothing_either(tmp_path: Path) -> None:
+    """A SEQUENCE of this size is absent long before (G2)."""
+    ledger = briefly(tmp_path)
+    with pytest.raises(OverflowError):
+        ledger.complete(replace(ENTRY, revisions=(replace(BOB, sequence=2**70),)))
+    assert ledger.find(ENTRY.digest, ENTRY.recipient) is None
+    ledger.complete(ENTRY)
+    found = ledger.find(ENTRY.digest, ENTRY.recipient)
+    assert found is not None
+    assert (found.completed, found.undone) == (True, False)
+    assert (type(found.completed), type(found.undone)) == (bool, bool)
+    ledger.close()
+
+
+def test_who_writes_takes_his_turn_before_he_looks(tmp_path: Path) -> None:
+    ledger, told = briefly(tmp_path), list[str]()
+    ledger._connection.set_trace_callback(told.append)
+    ledger.intend(ENTRY)
+    ledger.complete(ENTRY)
+    ledger.recall(ENTRY.account, ENTRY.uid)
+    assert [text for text in told if text.startswith(("BEGIN", "COMMIT"))] == [
+        *("BEGIN IMMEDIATE", "COMMIT") * 2,
+        *("BEGIN", "COMMIT"),
+    ]
+    ledger.close()
+
+
 def test_it_waits_for_another_writer_and_then_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("imipd.ledger.file.BUSY_SECONDS", 0.1)
     ledger = briefly(tmp_path)
@@ -133,6 +162,7 @@ def test_where_there_are_no_tables_yet_the_other_makes_them(tmp_path: Path, name
     url = f"sqlite:///{tmp_path}/{name}"
     first = brief.open_ledger(url)
     assert isinstance(first, SqlLedger)
+    assert stat.S_IMODE((tmp_path / unquote(name)).stat().st_mode) == 0o600
     first.complete(ENTRY)
     first.close()
     again = brief.open_ledger(url)

@@ -24,6 +24,28 @@ password = "{password}"
 """
 ENTRY = "import sys; sys.argv[0] = 'imipd'; from imipd.cli.main import main; sys.exit(main())"
 PLAIN = {"imipd", "imipd.address", "imipd.cli", "imipd.cli.main", "imipd.cli.plain", "imipd.look", "imipd.served"}
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+sys.dont_write_bytecode = True
+
+def hook(event, args):
+    if event in EVENTS:
+        caller = sys._getframe(1)
+        while caller and caller.f_code.co_filename.startswith(("<frozen", STDLIB)):
+            caller = caller.f_back
+        if caller and "/imipd/" in caller.f_code.co_filename and "import" not in caller.f_code.co_name:
+            if not str(args[0]).endswith((".py", ".pyc", ".so")):
+                print(event, args[0], caller.f_code.co_filename)
+
+EVENTS = "open", "socket.bind", "socket.connect", "socket.getaddrinfo", "subprocess.Popen"
+STDLIB = importlib.__file__.rpartition("/importlib/")[0] + "/"
+import imipd
+sys.addaudithook(hook)
+for module in pkgutil.walk_packages(imipd.__path__, "imipd."):
+    if not module.name.startswith(("imipd.ledger.migrations", "imipd.__main__")):
+        importlib.import_module(module.name)
+print("imported")
+"""
 NEVER = {
     *("alembic", "mako"),  # only where the tables have to be changed
     *("dkim", "authres", "publicsuffixlist", "dns", "cryptography", "nacl"),  # where a policy asks for proof
@@ -84,3 +106,8 @@ def test_who_asks_for_help_waits_for_no_library(words: list[str]) -> None:
     names = ran("-c", ENTRY, *words)
     assert "imipd.cli.arguments" in names
     assert {"pydantic", "sqlalchemy", "structlog", "niquests", "icalendar"} & names == set()
+
+
+def test_no_room_reads_connects_or_runs_anything_when_it_is_imported() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORT_ALL], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "imported\n"

@@ -181,6 +181,7 @@ def bounds(config: Config) -> Bounds:
         itip.Limits(limits.components, limits.attendees),
         config.spam.headers,
         config.caldav.patience,
+        config.serve.threads,
     )
 
 

@@ -118,7 +118,12 @@ class Serve(Section):
         description="How many processes take mail. More than one where a core is not enough (docs/workers.md).",
         examples=[1],
     )
-    threads: Threads = Field(8, description="How many mails a process works on at the same time.", examples=[8])
+    threads: Threads = Field(
+        8,
+        description="How many mails a process works on at the same time; as many threads again help with mails of"
+        " several recipients.",
+        examples=[8],
+    )
     connections: Positive = Field(
         100,
         description="Open connections to one listener of a process; the next one hears 421.",

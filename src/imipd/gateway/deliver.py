@@ -5,7 +5,6 @@ answer means that the mail comes again: the same message decided against its own
 entry that was intended is completed (docs/architecture.md, "Crash safety").
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -34,6 +33,7 @@ from imipd.mail import Mail
 from imipd.proof import Proof, UnansweredError
 from imipd.store import ConflictError, NoCalendarError, RefusedError, Store, StoreError, Written
 
+from .abreast import Abreast, once
 from .acquaintance import People, decide
 from .contents import believed, messages
 from .evidence import Evidence
@@ -65,12 +65,14 @@ class Doors:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of a mail is read, what marks spam, how long an unreachable calendar defers a mail."""
+    """How much of a mail is read, what marks spam, how long an unreachable calendar defers a mail, and who helps."""
 
     mail_limits: mail.Limits = field(default_factory=mail.Limits)
     calendar_limits: itip.Limits = field(default_factory=itip.Limits)
     spam_headers: tuple[str, ...] = mail.SPAM_HEADERS
     patience: timedelta = timedelta(hours=24)
+    helpers: int = 0
+    """Threads that help with mails of several recipients."""
 
 
 class Gateway:
@@ -79,6 +81,7 @@ class Gateway:
     def __init__(self, doors: Doors, bounds: Bounds) -> None:
         self._doors = doors
         self._bounds = bounds
+        self._abreast = Abreast(bounds.helpers)
 
     def read(self, envelope: Envelope) -> Mail:
         """Return the mail that the envelope carries."""
@@ -87,8 +90,8 @@ class Gateway:
 
     def deliver(self, envelope: Envelope) -> tuple[Status, ...]:
         """Process a mail and return the answer for each of its recipients; never raises."""
-        opened = functools.cache(lambda: self._opened(envelope))
-        return tuple(self._answer(recipient, envelope, opened) for recipient in envelope.recipients)
+        opened = once(lambda: self._opened(envelope))
+        return self._abreast(lambda recipient: self._answer(recipient, envelope, opened), envelope.recipients)
 
     def at_once(self, envelope: Envelope) -> tuple[Status, ...] | None:
         """Return what `deliver` answers to ordinary mail, without waiting for anything; None for any other mail."""

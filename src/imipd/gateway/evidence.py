@@ -1,5 +1,6 @@
 """A mail as it was read, and what proves whom it is from: asked for once, for all recipients and messages of it."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,10 +19,12 @@ class Evidence:
     mail: Mail
     now: Callable[[], datetime]
     _found: dict[Method, Verdict | UnansweredError] = field(default_factory=dict)
+    _asking: threading.Lock = field(default_factory=threading.Lock)
 
     def of(self, method: Method) -> Verdict:
         """Return whether the originator is proven, and why. Raises UnansweredError."""
-        found = self._found[method] = self._found.get(method) or self._asked(method)
+        with self._asking:
+            found = self._found[method] = self._found.get(method) or self._asked(method)
         if isinstance(found, UnansweredError):
             raise found
         return found

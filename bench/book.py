@@ -89,6 +89,8 @@ class Book:
     remarks: list[str] = field(default_factory=list)
     """What peers failed to do."""
     figures: dict[tuple[Key, str], Figures] = field(default_factory=dict)
+    firsts: dict[Key, float] = field(default_factory=dict)
+    """Seconds of the very first job of imipd."""
     rows: list[Row] = field(default_factory=list)
 
     def of(self, key: Key, contender: str) -> Figures:

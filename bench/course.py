@@ -4,8 +4,6 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from imipd.config import Config
-
 from . import jobs
 from .book import Book, Key
 from .cases import answers, cases, ours, plain
@@ -20,6 +18,7 @@ from .starts import measure_imipc, measure_pipe
 from .targets import rows
 
 WORKERS = (1, 2)
+SETTING = "serve.workers"
 
 
 def measured(plan: Plan, book: Book) -> None:
@@ -69,8 +68,6 @@ def _anywhere(plan: Plan, stand: Stand, daemon: Imipd, book: Book) -> None:
 
 def _workers(plan: Plan, stand: Stand, folder: Path, book: Book) -> None:
     """Let two processes take the mail, beside one."""
-    if not hasattr(Config().serve, "workers"):
-        return
     people = [stand.held[account] for account in PEOPLE if account in stand.held]
     with ExitStack() as stack:
         several = [
@@ -82,11 +79,11 @@ def _workers(plan: Plan, stand: Stand, folder: Path, book: Book) -> None:
         ]
         found = []
         if people:
-            key = Key("replies", stand.kind, people[0].size, len(people), "workers")
+            key = Key("replies", stand.kind, people[0].size, len(people), SETTING)
             found.append(answers(people, key, several))
         if stand.kind == plan.servers[0]:
             held = stand.held[account_of(plan.sizes[stand.kind][0])]
-            key = Key("plain mail", "", held.size, plan.plain[-1], "workers")
+            key = Key("plain mail", "", held.size, plan.plain[-1], SETTING)
             found.append(Case(key, lambda k, n: jobs.plain([held], k, n), tuple(several)))
         if found:
             measure(found, plan.rounds, plan.seconds, book)

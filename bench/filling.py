@@ -9,6 +9,7 @@ import multiprocessing
 import subprocess
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 from servers import PROGRAMS
@@ -38,8 +39,10 @@ def fill(kind: str, held: Held, folder: Path) -> None:
     """Put its events into a calendar of a server of this kind; `folder` is where that keeps what it has."""
     if kind == "xandikos":
         _commit(held, folder / "collections" / held.account / "calendars" / "calendar")
-    elif kind == "radicale" and not held.renamed:
+    elif kind == "radicale":
         _put_whole(held)
+        if held.renamed:
+            _rename(held, folder / "collections" / "collection-root" / held.account / "work")
     else:
         _put_each(held, quiet=kind in SCHEDULING)
 
@@ -56,6 +59,15 @@ def _put_whole(held: Held) -> None:
     with closing(Bare(held)) as client:
         events = (letters.event(held.account, number) for number in held.numbers)
         client.put(held, held.collection, letters.calendar(*events))
+
+
+def _rename(held: Held, where: Path) -> None:
+    """Give the files other names, and so those in which Radicale keeps what it has read of them."""
+    named = replace(held, renamed=False)
+    for number in held.numbers:
+        old, new = (one.url(number).rpartition("/")[2] for one in (named, held))
+        for place in (where, where / ".Radicale.cache" / "item"):
+            (place / old).rename(place / new)
 
 
 def _commit(held: Held, where: Path) -> None:

@@ -46,7 +46,10 @@ class Case:
 def measure(cases: Sequence[Case], rounds: int, seconds: float, book: Book) -> None:
     """Run every contender of every case in each round; the first time, which fills caches, does not count."""
     for case, contender in _all(cases, 0):
-        run(case, contender, FIRST, Book(book.problems, book.remarks))
+        first = Book(book.problems, book.remarks)
+        run(case, contender, FIRST, first)
+        if contender.imipd:
+            book.firsts.setdefault(case.key, first.of(case.key, contender.name).latencies[0])
     for number in range(rounds):
         for case, contender in _all(cases, number):
             run(case, contender, seconds, book)

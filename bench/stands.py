@@ -78,8 +78,6 @@ def _one(kind: str, sizes: Mapping[str, int], folder: Path, stack: ExitStack) ->
     for account, size in sizes.items():
         home = server.origin + server.home.format(user=account)
         held[account] = Held(account, PASSWORD, f"{home}{CALENDARS[kind]}/", size, account == "renamed")
-        if kind == "radicale" and held[account].renamed:
-            make_calendar(held[account])
         fill(kind, held[account], folder)
         if account == "three":
             _add_two(kind, held[account], home, folder)

@@ -24,7 +24,14 @@ CPU = 5.0
 def rows(plan: Plan, book: Book) -> list[Row]:
     """Return what can be read off the rates; what was not measured has no row."""
     found = [*_plain(book), *_floor(plan, book), *_growth(plan, book), *_listener(plan, book)]
-    found += [*_accounts(book), *_others(book), *_workers(book), *_unknown(book), *_cpu(plan, book)]
+    found += [
+        *_accounts(book),
+        *_others(book),
+        *_workers(book),
+        *_unknown(book),
+        *_cpu(plan, book),
+        *_first(plan, book),
+    ]
     return [row for row in found if row.values]
 
 
@@ -86,8 +93,7 @@ def _others(book: Book) -> Iterator[Row]:
 def _workers(book: Book) -> Iterator[Row]:
     for key, contender in list(book.figures):
         if contender == "workers = 2":
-            what = f"{key.work}, {_on(key.connections)}" if not key.server else f"{key}"
-            yield Row(f"{what}: two against one", book.ratio((key, "workers = 2"), (key, "workers = 1")))
+            yield Row(f"{key}: 2 against 1", book.ratio((key, "workers = 2"), (key, "workers = 1")))
 
 
 def _unknown(book: Book) -> Iterator[Row]:
@@ -103,6 +109,14 @@ def _cpu(plan: Plan, book: Book) -> Iterator[Row]:
         found = book.figures.get((Key("replies", server, plan.middle), "imipd"))
         values = tuple(found.costs) if found else ()
         yield Row(f"CPU of imipd for one REPLY on {NAMES[server]}, {plan.middle:,} events", values, "ms", at_most=CPU)
+
+
+def _first(plan: Plan, book: Book) -> Iterator[Row]:
+    """Yield what the first answer takes, before imipd knows anything of the account."""
+    for server in plan.servers:
+        key = Key("replies", server, plan.sizes[server][-1])
+        values = (book.firsts[key] * 1000,) if key in book.firsts else ()
+        yield Row(f"the very first of the {key}", values, "ms")
 
 
 def _against(book: Book, key: Key, contender: str, target: float | None = None, name: str = "") -> Row:

@@ -51,6 +51,8 @@ PROMISED = (
     "imipd pipe, a REPLY, against python3 -c pass",
     "imipd pipe, mail without a calendar part, against python3 -c pass",
     "imipc, against python3 -I -S -c pass",
+    "plain mail, serve.workers, 2 connections: 2 against 1",
+    "the very first of the replies on Radicale, 20 events, 1 connection",
 )
 
 

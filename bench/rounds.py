@@ -44,10 +44,14 @@ class Case:
 
 
 def measure(cases: Sequence[Case], rounds: int, seconds: float, book: Book) -> None:
-    """Run every contender of every case in each round; the first time, which fills caches, does not count."""
+    """Run every contender of every case in each round.
+
+    The first time, which fills caches, does not count: a mail that has to come again then is remarked upon.
+    """
     for case, contender in _all(cases, 0):
-        first = Book(book.problems, book.remarks)
+        first = Book(remarks=book.remarks)
         run(case, contender, FIRST, first)
+        book.remarks += [f"before the first round: {problem}" for problem in first.problems]
         if contender.imipd:
             book.firsts.setdefault(case.key, first.of(case.key, contender.name).latencies[0])
     for number in range(rounds):

@@ -25,6 +25,9 @@ LARGEST = 64 * 2**20
 IDLE = 60.0
 """Seconds after which a connection is not used again: what is between us and the server may have forgotten it."""
 PIECE = 2**20
+QUICK_ACK = getattr(socket, "TCP_QUICKACK", None)  # Linux
+"""Set before each receipt, for it does not last: a server that sends an answer in pieces waits for each to be
+acknowledged (Cyrus 3.6: 40 ms)."""
 _UNSENDABLE = re.compile(r"[\r\n\0]")
 
 Exchanged = tuple[int, Mapping[str, str], bytes]
@@ -151,6 +154,8 @@ class _Connection:
     def receive(self, buffer: Any) -> int:
         """Receive what is there next, and return how much. Raises OSError."""
         self._socket.settimeout(_left(self._until))
+        if QUICK_ACK is not None:
+            self._socket.setsockopt(socket.IPPROTO_TCP, QUICK_ACK, 1)
         return self._socket.recv_into(buffer)
 
     def close(self) -> None:

@@ -63,97 +63,113 @@ class Finder:
         known = self._homes.recalled(home)
         account = known or self._homes.account(home)
         places = sought.places(account.principal)
-        if len(places) == 1 and (stored := _guessed(account, places[0], sought)):
+        alone = places[0].href if len(places) == 1 else ""
+        if alone and (stored := _guessed(account, alone, sought)):
             return sought.of(stored)
         try:
             state_is = STATES.get(home.lookup, account.principal.manners.state)
-            # What XML cannot carry, no index has; a query says so.
+            # What XML cannot carry no index has, and of that a query says so.
             if self._index and state_is and sought.uid.isprintable():
-                return self._by_index(self._index, home, sought, (state_is, begun))
-            return self._by_query(home, account, sought, None if known is None else begun)
+                look = Look(self._index, self._lanes, sought, alone)
+                return self._by_index(home, look, state_is, begun)
+            return self._by_query(home, account, sought, begun if known else None)
         except GoneError:
             return self._once_more(home, sought)
 
+    def _by_index(self, home: Home, look: "Look", state_is: str, since: float) -> tuple[Stored, ...]:
+        """Ask which collections have changed, and only those what they hold; by a query, where that does not end."""
+        for _ in range(TRIES):
+            account = self._homes.listed(home, state_is, since)
+            try:
+                return look.at(account)
+            except (MovingError, GoneError):
+                since = time.monotonic()
+        return _asked(account.wire, account.principal.collections, look.sought)
+
     def _by_query(self, home: Home, account: Account, sought: Sought, since: float | None) -> tuple[Stored, ...]:
         """Ask all collections, also those that came since discovery: an answer to a new calendar's event counts."""
-        found = look_up(account.wire, account.principal.collections, sought.uid, sought.component)
+        found = _asked(account.wire, account.principal.collections, sought)
         if found or since is None:
             return found
         known = {collection.href for collection in account.principal.collections}
         now = self._homes.listed(home, "", since)
-        new = [collection for collection in now.principal.collections if collection.href not in known]
-        return look_up(now.wire, new, sought.uid, sought.component)
+        return _asked(now.wire, [one for one in now.principal.collections if one.href not in known], sought)
 
     def _once_more(self, home: Home, sought: Sought) -> tuple[Stored, ...]:
         """Look in freshly discovered collections, after something was deleted or moved under our eyes."""
         account = self._homes.discovered(home)
         try:
-            return look_up(account.wire, account.principal.collections, sought.uid, sought.component)
+            return _asked(account.wire, account.principal.collections, sought)
         except GoneError as error:
             raise RefusedError(f"{error}; discovered anew, it is the same") from error
 
-    def _by_index(self, index: Index, home: Home, sought: Sought, asked: tuple[str, float]) -> tuple[Stored, ...]:
-        """Ask which collections have changed, and only those what they hold."""
-        state_is, since = asked
-        for _ in range(TRIES):
-            account = self._homes.listed(home, state_is, since)
-            try:
-                return self._answered(index, account, sought)
-            except (MovingError, GoneError):
-                since = time.monotonic()
-        return look_up(account.wire, account.principal.collections, sought.uid, sought.component)
 
-    def _answered(self, index: Index, account: Account, sought: Sought) -> tuple[Stored, ...]:
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look by the index, at collections whose states are known."""
+
+    index: Index
+    lanes: Sequence[threading.Lock]
+    """One for each collection, by hash: who looks through it lets the others wait, and take what he has learned."""
+    sought: Sought
+    tried: str
+    """The collection in which it was not under its own name; empty: that was not tried."""
+
+    def at(self, account: Account) -> tuple[Stored, ...]:
         """Return what all collections hold. Raises MovingError and GoneError, where somebody writes meanwhile."""
-        names = {place: account.wire.identity(place.href) for place in sought.places(account.principal)}
-        known = index.known(list(names.values()), sought.uid.strip())
+        places = self.sought.places(account.principal)
+        known = self._known([account.wire.identity(place.href) for place in places])
         return tuple(
-            stored
-            for place, name in names.items()
-            for stored in self._held(index, account, place, known.get(name, NOTHING), sought)
+            stored for place, of_it in zip(places, known, strict=True) for stored in self._in(account, place, of_it)
         )
 
-    def _held(
-        self, index: Index, account: Account, place: Collection, known: Known, sought: Sought
-    ) -> tuple[Stored, ...]:
+    def _known(self, names: Sequence[str]) -> list[Known]:
+        known = self.index.known(names, self.sought.uid.strip())
+        return [known.get(name, NOTHING) for name in names]
+
+    def _in(self, account: Account, place: Collection, known: Known) -> tuple[Stored, ...]:
         """Return what one collection holds."""
-        if place.state == known.state != "":
-            return _read(account.wire, place, known.paths, sought)
-        if stored := _guessed(account, place, sought):
-            return sought.of(stored)
+        if not place.state:
+            return _asked(account.wire, (place,), self.sought)
+        if place.state == known.state:
+            return self._read(account.wire, place, known.paths)
+        if place.href != self.tried and (stored := _guessed(account, place.href, self.sought)):
+            return self.sought.of(stored)
         try:
-            paths = self._learned(index, account.wire, place, sought)
+            paths = self._learned(account.wire, place)
         except MovingError:
             raise
-        except StoreError:  # the query says whether that is the server's, or only of such questions
-            return look_up(account.wire, (place,), sought.uid, sought.component)
-        return _read(account.wire, place, paths, sought)
+        except StoreError:  # the query tells whether that is the server, or what it was asked
+            return _asked(account.wire, (place,), self.sought)
+        return self._read(account.wire, place, paths)
 
-    def _learned(self, index: Index, wire: Wire, place: Collection, sought: Sought) -> tuple[str, ...]:
+    def _learned(self, wire: Wire, place: Collection) -> tuple[str, ...]:
         """Bring the index up to date and return where the UID is."""
-        name, uid = wire.identity(place.href), sought.uid.strip()
-        with self._lanes[hash(name) % LANES]:
-            known = index.known((name,), uid).get(name, NOTHING)
+        name, uid = wire.identity(place.href), self.sought.uid.strip()
+        with self.lanes[hash(name) % len(self.lanes)]:
+            (known,) = self._known([name])
             if known.state == place.state:
-                return known.paths  # somebody else has, while we waited
-            new = change(wire, place, known.state, lambda: index.versions(name))
+                return known.paths  # somebody has, while we waited
+            new = change(wire, place, known.state, lambda: self.index.versions(name))
             if new.before != known.state:
                 raise MovingError(f"{place.href}: another node has read it meanwhile")
-            index.learn(name, new)
+            self.index.learn(name, new)
         stay = [path for path in known.paths if path not in new.gone and path not in new.seen]
         return (*stay, *(path for path, one in new.seen.items() if uid in one.uids))
 
+    def _read(self, wire: Wire, place: Collection, paths: Iterable[str]) -> tuple[Stored, ...]:
+        """Return the objects at these paths. Raises GoneError, MovingError where one of them has another UID by now."""
+        found = [fetch(wire, path, place.href) for path in paths]
+        if any(self.sought.uid.strip() not in uids(stored.body) for stored in found):
+            raise MovingError(f"{place.href}: changed while it was looked at")
+        return tuple(stored for one in found for stored in self.sought.of(one))
 
-def _guessed(account: Account, place: Collection, sought: Sought) -> Stored | None:
+
+def _guessed(account: Account, href: str, sought: Sought) -> Stored | None:
     """Return the object under the name that its UID gives; that is all of it where a calendar holds a UID once."""
-    if not account.principal.manners.checks_uid:
-        return None
-    return guess(account.wire, place.href, sought.uid)
+    return guess(account.wire, href, sought.uid) if account.principal.manners.checks_uid else None
 
 
-def _read(wire: Wire, place: Collection, paths: Iterable[str], sought: Sought) -> tuple[Stored, ...]:
-    """Return the objects at these paths. Raises GoneError, or MovingError where one of them has another UID by now."""
-    found = [fetch(wire, path, place.href) for path in paths]
-    if any(sought.uid.strip() not in uids(stored.body) for stored in found):
-        raise MovingError(f"{place.href}: changed while it was looked at")
-    return tuple(stored for one in found for stored in sought.of(one))
+def _asked(wire: Wire, collections: Iterable[Collection], sought: Sought) -> tuple[Stored, ...]:
+    """Return what a query finds."""
+    return look_up(wire, collections, sought.uid, sought.component)

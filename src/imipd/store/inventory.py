@@ -83,7 +83,7 @@ def _synchronized(wire: Wire, collection: Collection, state: str) -> _Told:
         answer = wire.request("REPORT", collection.href, SYNC_HEADERS, sync_query(token))
         if answer.status != 207 and state and token == state:
             return _synchronized(wire, collection, "")
-        found, token = _understood(answer)
+        before, (found, token) = token, _understood(answer)
         for path, one in _objects(wire, collection, found):
             etags.pop(path, None)
             gone.discard(path)
@@ -93,6 +93,8 @@ def _synchronized(wire: Wire, collection: Collection, state: str) -> _Told:
                 etags[path] = one.text(ETAG)
         if all(one.status != CUT for one in found):
             return _Told(token, etags, frozenset(gone), is_whole=not state)
+        if token == before:
+            break
     raise UnreachableError(f"{collection.href}: the server does not come to an end with what has changed")
 
 

@@ -269,6 +269,9 @@ def test_explain_tells_what_the_ledger_remembers_and_leaves_it_as_it_is(
     assert run("explain", "-c", config, "-", stdin=called_off) == 0
     out = capsys.readouterr().out
     assert f"\ntombstone: {BOB} - 0 20270104T080100Z\n" in out
+    calendar("PUT", "behind-our-back.ics", meeting("new@example.org"))
+    before = _tree(tmp_path)
+    assert run("explain", "-c", config, "-", stdin=request(uid="newer@example.org")) == 0  # reads what has changed
     assert _tree(tmp_path) == before
     context, decided = re.split("(?=== decision)", out)
     case = scenario.parse(f"Again.\n{context}== stored\n\n== mail\n{called_off.decode()}\n{decided}")

@@ -189,7 +189,7 @@ def test_where_the_index_cannot_be_made_a_query_is_sent(
     "spoilt",
     [
         lambda body: body.replace(b"END:VCALENDAR", b""),
-        lambda body: body.replace(b'"3"', b'"7"'),
+        lambda body: body.replace(b'"3"', b'"7"').replace(b"UID:uid-d", b"UID:uid-z"),
         lambda body: re.sub(rb"<C:calendar-data>.*</C:calendar-data>", b"", body, flags=re.DOTALL),
         lambda body: body.replace(b"d.ics", b"x.ics"),
     ],
@@ -378,6 +378,31 @@ def test_misses_at_one_moment_share_a_listing(held: Held, store: CalDavStore, ho
         found = list(pool.map(lambda number: names(store, home, f"unknown-{number}"), range(8)))
     assert found == [[]] * 8
     assert held.asked in (["list"], ["list", "list"])
+
+
+class OvertakenIndex(MemoryIndex):
+    """Between two questions to it another node brings it up to date."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def versions(self, collection: str) -> Versions:
+        happens, self.meanwhile = self.meanwhile, None
+        if happens:
+            happens()
+        return super().versions(collection)
+
+
+def test_what_another_node_reads_meanwhile_is_not_missed(held: Held, home: Home) -> None:
+    """It has read what this one finds unchanged, and did not know before."""
+    index, home = OvertakenIndex(), replace(home, lookup="ctag")
+    store, other = CalDavStore(index=index), CalDavStore(index=index)
+    assert names(store, home, "uid-d") == []
+    held.put("d.ics", "uid-d")
+    index.meanwhile = lambda: other.find(home, "unknown")
+    assert names(store, home, "uid-d") == ["d.ics"]
+    assert index.meanwhile is None
+    store.close()
+    other.close()
 
 
 class FailingIndex(MemoryIndex):

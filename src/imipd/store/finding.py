@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from imipd.index import Index, Known
 
@@ -18,6 +19,7 @@ from .homes import LANES, Account, Homes
 from .inventory import MovingError, change
 from .lookup import COMPONENTS, fetch, guess, look_up
 from .manners import CTAG, SYNC
+from .naming import name_of
 from .transport import Wire
 from .verdict import GoneError
 
@@ -62,17 +64,19 @@ class Finder:
         begun = time.monotonic()
         known = self._homes.recalled(home)
         account = known or self._homes.account(home)
+        state_is = STATES.get(home.lookup, account.principal.manners.state)
+        # What XML cannot carry no index has, and of that a query says so.
+        index = self._index if state_is and sought.uid.isprintable() else None
         places = sought.places(account.principal)
-        alone = places[0].href if len(places) == 1 else ""
-        if alone and (stored := _guessed(account, alone, sought)):
-            return sought.of(stored)
+        alone = places if len(places) == 1 else ()
+        for place, seen in zip(alone, _known(index, account, alone, sought), strict=True):
+            if stored := _likely(account, place, sought, seen):
+                return sought.of(stored)
         try:
-            state_is = STATES.get(home.lookup, account.principal.manners.state)
-            # What XML cannot carry no index has, and of that a query says so.
-            if self._index and state_is and sought.uid.isprintable():
-                look = Look(self._index, self._lanes, sought, alone)
-                return self._by_index(home, look, state_is, begun)
-            return self._by_query(home, account, sought, begun if known else None)
+            if index is None:
+                return self._by_query(home, account, sought, begun if known else None)
+            look = Look(index, self._lanes, sought, frozenset(place.href for place in alone))
+            return self._by_index(home, look, state_is, begun)
         except GoneError:
             return self._once_more(home, sought)
 
@@ -112,20 +116,16 @@ class Look:
     lanes: Sequence[threading.Lock]
     """One for each collection, by hash: who looks through it lets the others wait, and take what he has learned."""
     sought: Sought
-    tried: str
-    """The collection in which it was not under its own name; empty: that was not tried."""
+    tried: frozenset[str]
+    """The collections in which it is not where it most likely was."""
 
     def at(self, account: Account) -> tuple[Stored, ...]:
         """Return what all collections hold. Raises MovingError and GoneError, where somebody writes meanwhile."""
         places = self.sought.places(account.principal)
-        known = self._known([account.wire.identity(place.href) for place in places])
+        known = _known(self.index, account, places, self.sought)
         return tuple(
             stored for place, of_it in zip(places, known, strict=True) for stored in self._in(account, place, of_it)
         )
-
-    def _known(self, names: Sequence[str]) -> list[Known]:
-        known = self.index.known(names, self.sought.uid.strip())
-        return [known.get(name, NOTHING) for name in names]
 
     def _in(self, account: Account, place: Collection, known: Known) -> tuple[Stored, ...]:
         """Return what one collection holds."""
@@ -133,24 +133,24 @@ class Look:
             return _asked(account.wire, (place,), self.sought)
         if place.state == known.state:
             return self._read(account.wire, place, known.paths)
-        if place.href != self.tried and (stored := _guessed(account, place.href, self.sought)):
+        if place.href not in self.tried and (stored := _likely(account, place, self.sought, known)):
             return self.sought.of(stored)
         try:
-            paths = self._learned(account.wire, place)
+            paths = self._learned(account, place)
         except MovingError:
             raise
         except StoreError:  # the query tells whether that is the server, or what it was asked
             return _asked(account.wire, (place,), self.sought)
         return self._read(account.wire, place, paths)
 
-    def _learned(self, wire: Wire, place: Collection) -> tuple[str, ...]:
+    def _learned(self, account: Account, place: Collection) -> tuple[str, ...]:
         """Bring the index up to date and return where the UID is."""
-        name, uid = wire.identity(place.href), self.sought.uid.strip()
+        name, uid = account.wire.identity(place.href), self.sought.uid.strip()
         with self.lanes[hash(name) % len(self.lanes)]:
-            (known,) = self._known([name])
+            (known,) = _known(self.index, account, [place], self.sought)
             if known.state == place.state:
                 return known.paths  # somebody has, while we waited
-            new = change(wire, place, known.state, lambda: self.index.versions(name))
+            new = change(account.wire, place, known.state, lambda: self.index.versions(name))
             if new.before != known.state:
                 raise MovingError(f"{place.href}: another node has read it meanwhile")
             self.index.learn(name, new)
@@ -165,9 +165,22 @@ class Look:
         return tuple(stored for one in found for stored in self.sought.of(one))
 
 
-def _guessed(account: Account, href: str, sought: Sought) -> Stored | None:
-    """Return the object under the name that its UID gives; that is all of it where a calendar holds a UID once."""
-    return guess(account.wire, href, sought.uid) if account.principal.manners.checks_uid else None
+def _known(index: Index | None, account: Account, places: Sequence[Collection], sought: Sought) -> list[Known]:
+    """Return what the index says of the UID in each of these collections."""
+    names = [account.wire.identity(place.href) for place in places]
+    known = index.known(names, sought.uid.strip()) if index else {}
+    return [known.get(name, NOTHING) for name in names]
+
+
+def _likely(account: Account, place: Collection, sought: Sought, known: Known) -> Stored | None:
+    """Return the object from where it was seen last, else from under the name that its UID gives.
+
+    Where a calendar holds a UID once that is all of it, whatever has changed since.
+    """
+    if not account.principal.manners.checks_uid:
+        return None
+    paths = known.paths or (place.href + quote(name_of(sought.uid)),)
+    return next(filter(None, (guess(account.wire, path, place.href, sought.uid) for path in paths)), None)
 
 
 def _asked(wire: Wire, collections: Iterable[Collection], sought: Sought) -> tuple[Stored, ...]:

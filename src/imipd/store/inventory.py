@@ -20,7 +20,7 @@ from .multistatus import CALDAV, MalformedXMLError, Resource, multiget, propfind
 from .transport import Wire
 from .verdict import Answer, verdict
 
-AT_ONCE = 100
+AT_ONCE = 200
 """Objects that are read with one request."""
 MOST_ROUNDS = 1000
 """Requests in which a server must have told what has changed: it may cut each answer (RFC 6578 §3.6)."""

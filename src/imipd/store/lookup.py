@@ -6,7 +6,6 @@ unclear raises. The body is that of a GET: calendar-data in XML loses its line e
 
 import itertools
 from collections.abc import Iterable, Iterator
-from urllib.parse import quote
 
 from imipd.address import spellings
 
@@ -14,7 +13,6 @@ from . import RefusedError, Stored, UnreachableError
 from .body import escaped, has_address, is_calendar, uids
 from .discovery import Collection
 from .multistatus import CALDAV, DAV, MalformedXMLError, Resource, party_query, propfind, resources, uid_query
-from .naming import name_of
 from .transport import Wire
 from .verdict import Answer, GoneError, verdict
 
@@ -55,12 +53,11 @@ def fetch(wire: Wire, path: str, collection: str) -> Stored:
     return _stored(wire, path, collection, _get(wire, path))
 
 
-def guess(wire: Wire, collection: str, uid: str) -> Stored | None:
-    """Return the object that is where `name_of` puts this UID; None where there is none, or another.
+def guess(wire: Wire, path: str, collection: str, uid: str) -> Stored | None:
+    """Return the object at a path if it has this UID; None where there is none, or another.
 
     That a server refuses it, or answers nonsense, says nothing: it was not asked for what it holds.
     """
-    path = collection + quote(name_of(uid))
     answer = wire.request("GET", path)
     if answer.status != 200 or not is_calendar(answer.body) or uid.strip() not in uids(answer.body):
         return None

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import stat
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import wraps
 from pathlib import Path
 from smtplib import LMTP, SMTP
@@ -117,6 +117,27 @@ async def test_a_shared_place_is_not_shared_with_another_daemon(shares: int) -> 
     with pytest.raises(OSError, match=f"{port}"):
         Place(f"{host}:{port}", HOST, shares)
     place.close()
+
+
+@in_loop
+@pytest.mark.parametrize("text", ["127.0.0.1:0", "unix:{folder}/s"])
+async def test_who_waits_at_the_end_is_told(tmp_path: Path, text: str) -> None:
+    """Nobody has accepted him yet; 421 says more than a connection that is reset."""
+    async with listening(text.format(folder=tmp_path)) as listener, AsyncExitStack() as stack:
+        (shown,) = listener.addresses
+        waiting = [stack.enter_context(_connected(shown)) for _ in range(5)]
+        assert await listener.drain(5)
+        for one in waiting:
+            assert one.recv(4) == b"421 "
+
+
+def _connected(place: str) -> socket.socket:
+    host, _, port = place.rpartition(":")
+    if host == "unix":
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(port)
+        return client
+    return socket.create_connection((host, int(port)), 20)
 
 
 @in_loop

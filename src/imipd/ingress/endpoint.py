@@ -7,7 +7,7 @@ import grp
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,14 @@ class Share:
     """The sockets of a place from which one of several processes accepts; what else there is of it is another's."""
 
     sockets: tuple[socket.socket, ...]
+
+    def dismiss(self, last_words: bytes) -> None:
+        """Tell those who wait to be accepted; a socket that is closed cuts them off instead."""
+        for each in self.sockets:
+            with suppress(OSError):
+                for _ in range(QUEUE):
+                    with each.accept()[0] as peer:
+                        peer.sendall(last_words)
 
     def close(self) -> None:
         """Give it up in this process."""
@@ -67,7 +75,8 @@ class Place:
 class Endpoint:
     """One open place to listen at."""
 
-    def __init__(self, servers: tuple[asyncio.Server, ...], place: Place | None = None) -> None:
+    def __init__(self, share: Share, servers: tuple[asyncio.Server, ...], place: Place | None = None) -> None:
+        self._share = share
         self._servers = servers
         self._place = place
 
@@ -76,8 +85,9 @@ class Endpoint:
         """Return ``unix:/path``, or each ``host:port`` that the name stood for."""
         return tuple(_named(opened.getsockname()) for server in self._servers for opened in server.sockets)
 
-    def close(self) -> None:
+    def close(self, last_words: bytes = b"") -> None:
         """Accept nobody any more; what is ours alone is put away."""
+        self._share.dismiss(last_words)
         for server in self._servers:
             server.close()
         if self._place:
@@ -87,9 +97,9 @@ class Endpoint:
 async def opened(listen: str | Share, factory: Factory, settings: Settings) -> Endpoint:
     """Listen there. Raises ValueError where a text names no place, OSError where it cannot be had."""
     if isinstance(listen, Share):
-        return Endpoint(await _served(listen, factory))
+        return Endpoint(listen, await _served(listen, factory))
     place = Place(listen, settings)
-    return Endpoint(await _served(place.shares[0], factory), place)
+    return Endpoint(place.shares[0], await _served(place.shares[0], factory), place)
 
 
 async def _served(share: Share, factory: Factory) -> tuple[asyncio.Server, ...]:

@@ -65,7 +65,7 @@ class SocketListener:
 
     def _close_endpoints(self) -> None:
         for endpoint in self._endpoints:
-            endpoint.close()
+            endpoint.close(f"{LEAVING}\r\n".encode())
         self._endpoints.clear()
 
     def _door(self) -> asyncio.BaseProtocol:

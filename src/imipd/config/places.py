@@ -37,7 +37,8 @@ PASSWORD_KEYS = ("password", "password_file", "password_command", "password_env"
 class Section(BaseModel):
     """One table of the file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+    # Deferred: what only others inherit from is never validated by itself, and need not be built.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Login(Section):

@@ -179,6 +179,25 @@ def test_stdin_that_breaks_off_is_75() -> None:
         assert main.main(["pipe", "-r", ALICE]) == 75
 
 
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("remembered", [False, True])
+def test_no_stdin_at_all_is_75(remembered: bool) -> None:
+    """1, as Python ends over what nobody has caught, would have an MTA bounce."""
+    if remembered:
+        assert piped(plain(), "-r", ALICE) == (0, b"")
+    with patch.object(sys, "stdin", None), capture_logs():
+        assert main.main(["pipe", "-r", ALICE]) == 75
+
+
+def test_a_folder_that_is_gone_is_no_failure(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever calls may have it removed while we run."""
+    (folder / "gone").mkdir()
+    monkeypatch.chdir(folder / "gone")
+    (folder / "gone").rmdir()
+    assert piped(plain(), "-c", str(folder / "imipd.toml"), "-r", ALICE) == (0, b"")
+    served.remember("imipd.toml", served.Served(1, [], {}), served.Grounds((), (), {}), served.now())
+
+
 WORDS = st.sampled_from(["-r", "-c", "-f", "--passthrough", "a@b.c", "d", "", "-", "--", "-x", "-rd", "--pass", "-h"])
 
 

@@ -81,8 +81,8 @@ def recall(config: str, environ: "Mapping[str, str]") -> Served | None:
 
 def remember(config: str, served: Served, grounds: Grounds, since: int) -> None:
     """Leave for the next pipe whom this configuration serves, which was read after `since` (ns); if we may."""
-    files = [os.path.abspath(file) for file in (config, *grounds.files)]
     try:
+        files = [os.path.abspath(file) for file in (config, *grounds.files)]
         if any(_changed(file) > since - SETTLED for file in files):
             return
         lines = [

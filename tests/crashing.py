@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from imipd import config
 from imipd.accounts.configured import Directory
@@ -25,7 +26,7 @@ from imipd.ledger.sql import SqlLedger
 from imipd.memory import Memory
 from imipd.store import Home, Stored, Written
 from imipd.store.caldav import CalDavStore
-from imipd.store.connections import Connections, Exchanged, Origin, Request
+from imipd.store.transport import Session
 
 STEPS = ("read", "find", "found", "recall", "recalled", "intend", "intended", "write", "sent", "written")
 LAST_STEPS = ("complete", "completed", "answer")
@@ -42,13 +43,13 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class CrashingConnections(Connections):
+class CrashingSession(Session):
     """Loses the process once a write has reached the server, before anybody has looked at the answer."""
 
     killer: Killer
 
-    def exchange(self, origin: Origin, request: Request, *, anew: bool = False) -> Exchanged:
-        answer = super().exchange(origin, request, anew=anew)
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        answer = super().send(request, **kwargs)
         if request.method in ("PUT", "DELETE"):
             self.killer.at("sent")
         return answer
@@ -58,8 +59,9 @@ class CrashingStore(CalDavStore):
     def __init__(self, killer: Killer) -> None:
         super().__init__()
         self._killer = killer
-        self._homes._connections = CrashingConnections(20)
-        self._homes._connections.killer = killer
+        session = CrashingSession(20)
+        session.killer = killer
+        self._homes._sessions[None] = session
 
     def find(self, home: Home, uid: str, component: str = "VEVENT") -> tuple[Stored, ...]:
         self._killer.at("find")

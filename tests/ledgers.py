@@ -6,9 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from imipd.ledger import Entry, Ledger, brief
-from imipd.ledger.brief import BriefLedger
-from imipd.ledger.sql import open_ledger
+from imipd.ledger import Entry, Ledger
 from imipd.memory import Memory, Revision, Tombstone
 
 NOON = datetime(2026, 3, 10, 12, 0, 0, 123456, tzinfo=UTC)
@@ -46,15 +44,6 @@ def url_of(kind: str, request: pytest.FixtureRequest, folder: Path) -> str:
         return f"sqlite:///{folder}/ledger.db"
     url: str = request.getfixturevalue("postgres_url")
     return url
-
-
-def briefly(folder: Path) -> BriefLedger:
-    """Return the ledger of a pipe, whose tables were made by another process."""
-    url = f"sqlite:///{folder}/ledger.db"
-    open_ledger(url).close()
-    ledger = brief.open_ledger(url)
-    assert isinstance(ledger, BriefLedger)
-    return ledger
 
 
 def recalled(ledger: Ledger) -> tuple[set[Revision], set[Tombstone]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ from imipd.envelope import DONE, Envelope
 from imipd.ledger.memory import MemoryLedger
 from imipd.store import Home, Stored, UnreachableError
 from imipd.store.caldav import CalDavStore
-from imipd.store.connections import Connections, Exchanged, Origin, Request
+from imipd.store.transport import Session
 from imipd.store.turns import Waiting
 from servers import xandikos
 
@@ -145,7 +146,7 @@ def test_where_one_write_is_taken_at_a_time_our_own_take_turns(server: Liar, sto
     assert together == [1] * 26
 
 
-class Counting(Connections):
+class Counting(Session):
     """Connections that note each request and its answer."""
 
     def __init__(self) -> None:
@@ -153,10 +154,10 @@ class Counting(Connections):
         self.lock = threading.Lock()
         self.said = Counter[tuple[str, int]]()
 
-    def exchange(self, origin: Origin, request: Request, *, anew: bool = False) -> Exchanged:
-        answer = super().exchange(origin, request, anew=anew)
+    def send(self, request: Any, **kwargs: Any) -> Any:
+        answer = super().send(request, **kwargs)
         with self.lock:
-            self.said[request.method, answer[0]] += 1
+            self.said[request.method, answer.status_code or 0] += 1
         return answer
 
 
@@ -165,7 +166,7 @@ def test_sixteen_at_once_answer_into_one_calendar_of_xandikos(tmp_path: Path) ->
     (tmp_path / "server").mkdir()
     names = [f"lunch-{number}@example.org" for number in range(40)]
     with xandikos(tmp_path / "server") as server, closing(CalDavStore()) as store:
-        store._homes._connections = counting = Counting()
+        store._homes._sessions[None] = counting = Counting()
         home = Home(server.url, "alice", "any")
         for name in names:
             store.create(home, name, "VEVENT", meeting(uid=name))

@@ -50,7 +50,7 @@ NEVER = {
     *("alembic", "mako"),  # only where the tables have to be changed
     *("dkim", "authres", "publicsuffixlist", "dns", "cryptography", "nacl"),  # where a policy asks for proof
     *("aiosmtpd", "smtplib", "prometheus_client", "http.server", "sdnotify"),  # for a daemon
-    *("psycopg", "sqlalchemy"),
+    *("psycopg", "sqlalchemy.dialects.postgresql"),
     *("rich.console", "imipd.egress.hop"),
 }
 

@@ -12,20 +12,15 @@ from imipd.ledger import Entry, Ledger, Query
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.memory import NOTHING, Memory, Revision
-from ledgers import BOB, DAY, ENTRY, GONE, NOON, SQL_URLS, briefly, recalled, url_of
+from ledgers import BOB, DAY, ENTRY, GONE, NOON, SQL_URLS, recalled, url_of
 
 pytest_plugins = ("postgres",)
 
 
-@pytest.fixture(params=["fake", "brief", *SQL_URLS])
+@pytest.fixture(params=["fake", *SQL_URLS])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     opened: Ledger
-    if request.param == "fake":
-        opened = MemoryLedger()
-    elif request.param == "brief":
-        opened = briefly(tmp_path)
-    else:
-        opened = open_ledger(url_of(request.param, request, tmp_path))
+    opened = MemoryLedger() if request.param == "fake" else open_ledger(url_of(request.param, request, tmp_path))
     yield opened
     opened.close()
 

@@ -135,7 +135,7 @@ def test_a_damaged_file(path: Path) -> None:
 
 def test_a_file_that_another_process_keeps_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After the wait the mail is deferred; readers do not wait at all."""
-    monkeypatch.setattr("imipd.ledger.file.BUSY_SECONDS", 0.1)
+    monkeypatch.setattr("imipd.ledger.database.BUSY_SECONDS", 0.1)
     database = open_database(f"sqlite:///{path}")
     bring_up_to_date(database)
     ledger = open_ledger(f"sqlite:///{path}")

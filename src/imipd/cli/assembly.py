@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from importlib import import_module
 
 from imipd import itip, mail
 from imipd.accounts.configured import Directory
@@ -18,6 +17,7 @@ from imipd.gateway import Bounds, Doors, Gateway, Judgement, Lanes, PassingOn
 from imipd.index import Index
 from imipd.ledger import Ledger
 from imipd.ledger.memory import MemoryLedger
+from imipd.ledger.sql import open_as_it_is, open_ledger
 from imipd.proof import Proof
 from imipd.store import Locate, Place, Store
 from imipd.store.caldav import CalDavStore
@@ -63,20 +63,16 @@ class House:
 
 
 @contextmanager
-def opened(
-    config: Config, environ: Mapping[str, str], watch: Watch = NOBODY, *, brief: bool = False
-) -> Iterator[House]:
-    """Open the ledger and the calendars, for one mail if it is `brief`. Raises ConfigError, LedgerError."""
-    with opened_for(directory(config, environ), config, watch, brief=brief) as house:
+def opened(config: Config, environ: Mapping[str, str], watch: Watch = NOBODY) -> Iterator[House]:
+    """Open the ledger and the calendars. Raises ConfigError, LedgerError."""
+    with opened_for(directory(config, environ), config, watch) as house:
         yield house
 
 
 @contextmanager
-def opened_for(
-    found: Directory, config: Config, watch: Watch, *, brief: bool = False, lanes: Lanes | None = None
-) -> Iterator[House]:
+def opened_for(found: Directory, config: Config, watch: Watch, *, lanes: Lanes | None = None) -> Iterator[House]:
     """Do the same for accounts whose passwords are read already. Raises LedgerError."""
-    opened_ledger = ledger(config, brief=brief)
+    opened_ledger = ledger(config)
     store = calendars(config, opened_ledger.index)
     try:
         yield furnished(config, found, watch.store(store), opened_ledger, watch, lanes=lanes)
@@ -85,12 +81,9 @@ def opened_for(
         opened_ledger.close()
 
 
-def ledger(config: Config, *, brief: bool = False) -> Ledger:
+def ledger(config: Config) -> Ledger:
     """Open the ledger, its tables up to date. Raises LedgerError."""
-    # SQLAlchemy is imported by who has time for it.
-    module = import_module(f"imipd.ledger.{'brief' if brief else 'sql'}")
-    opened: Ledger = module.open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
-    return opened
+    return open_ledger(config.ledger.url, keep_days=config.ledger.keep_days)
 
 
 def calendars(config: Config, index: Index | None = None) -> CalDavStore:
@@ -123,8 +116,6 @@ def ledger_as_it_is(config: Config) -> Ledger:
     """
     if (file := config.ledger.file) and not file.exists():
         return MemoryLedger()
-    from imipd.ledger.sql import open_as_it_is  # noqa: PLC0415  see `_ledger`
-
     return open_as_it_is(config.ledger.url, keep_days=config.ledger.keep_days)
 
 

@@ -44,7 +44,7 @@ def run(call: Call, begun: Begun) -> int:
         settings.limits.mail,
     )
     try:
-        with assembly.opened(settings, os.environ, brief=True) as house:
+        with assembly.opened(settings, os.environ) as house:
             if not begun.remembered:
                 _remember(settings, house.directory, since)
             # The caller goes on with the mail: [forward] is for the listeners.

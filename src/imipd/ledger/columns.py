@@ -1,15 +1,40 @@
 """The ledger's column types: they bring what a mail may hold into one form that both databases take.
 
-The conversions are in `forms`.
+The rule here: no value from a mail may make a row unwritable. Such a mail would be deferred for ever.
 """
 # ruff: noqa: ARG002 - SQLAlchemy hands every conversion the dialect; ours are the same for both.
 
 from datetime import UTC, datetime
+from hashlib import sha256
 
 from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.types import TypeDecorator
 
-from .forms import in_utc, short, writable
+# PostgreSQL refuses an index row over 2704 bytes, and the widest key has four names in it.
+NAME_BYTES = 400
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return `moment` in UTC; one without a zone is UTC already, as DTSTAMP must be (RFC 5545 §3.8.7.2)."""
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        # A Date header may name the first or the last day that Python knows, and an offset that leads beyond.
+        return moment.replace(tzinfo=UTC)
+
+
+def writable(text: str) -> str:
+    """Return `text` without NUL and lone surrogates, which PostgreSQL and UTF-8 refuse."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode()
+
+
+def short(text: str) -> str:
+    """Return `text`, or where it is too long for an index its beginning and its SHA-256."""
+    if len(text.encode()) <= NAME_BYTES:
+        return text
+    return f"{text[:80]}…{sha256(text.encode()).hexdigest()}"
 
 
 class Words(TypeDecorator[str]):

@@ -5,6 +5,7 @@ The rule here: whatever a driver raises leaves as `LedgerError`, and no text hol
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from pathlib import Path
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError, StatementError
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from . import LedgerError, file
+from . import LedgerError
+
+BUSY_SECONDS = 15.0
+"""How long a writer waits for the other writers of a SQLite file."""
 
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "30000", "application_name": "imipd"}
 
@@ -21,6 +26,17 @@ EXPECTED_URL = (
     'ledger.url: not a database that imipd knows. Write "sqlite:////var/lib/imipd/ledger.db"'
     ' or "postgresql://user:password@host/database"'
 )
+
+HINTS = {
+    sqlite3.SQLITE_BUSY: f"Another process kept it locked for {BUSY_SECONDS:.0f} s: is a backup reading it?",
+    sqlite3.SQLITE_CANTOPEN: "It has to be a file in a directory that imipd's user may write to.",
+    sqlite3.SQLITE_CORRUPT: "Put a backup back, or move the file away: a new one is made at the next start.",
+    sqlite3.SQLITE_FULL: "Make room on its disk; the mails come again.",
+    sqlite3.SQLITE_IOERR: "Look after its disk and file system.",
+    sqlite3.SQLITE_NOTADB: "Put a backup back, or move the file away: a new one is made at the next start.",
+    sqlite3.SQLITE_PERM: "Let imipd's user write to the file and to its directory.",
+    sqlite3.SQLITE_READONLY: "Let imipd's user write to the file and to its directory.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +87,9 @@ def _sqlite(url: URL) -> Database:
     _make_file(Path(url.database))
     # With isolation_level None the driver leaves BEGIN to us; by itself it would begin at the first change,
     # and two processes that have both read by then lock each other out.
-    options = {"timeout": file.BUSY_SECONDS, "isolation_level": None}
+    options = {"timeout": BUSY_SECONDS, "isolation_level": None}
     engine = create_engine(url, connect_args=options, hide_parameters=True)
-    event.listen(engine, "connect", lambda connection, _entry: file.prepare(connection))
+    event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return Database(engine, url.database)
 
@@ -89,7 +105,27 @@ def _make_file(path: Path) -> None:
     except FileExistsError:
         return
     except OSError as error:
-        raise LedgerError(f"ledger {path}: {error.strerror}. {file.HINTS[sqlite3.SQLITE_PERM]}") from error
+        raise LedgerError(f"ledger {path}: {error.strerror}. {HINTS[sqlite3.SQLITE_PERM]}") from error
+
+
+def _set_pragmas(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+    _write_ahead(connection)
+    connection.execute("PRAGMA synchronous=FULL")  # a power cut loses nothing that the MTA was told
+    connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite does not wait by itself where another process is just doing the same."""
+    until = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _begin(connection: Connection) -> None:
@@ -118,5 +154,12 @@ def _words(error: SQLAlchemyError) -> str:
     """Return what the driver says, without the statement and its parameters, and what to do."""
     cause = error.orig if isinstance(error, StatementError) and error.orig else error
     diagnosis = getattr(getattr(cause, "diag", None), "message_primary", None)  # psycopg: without DETAIL
+    text = diagnosis or (str(cause.args[0]) if cause.args else type(cause).__name__)
+    return f"{' '.join(text.split())}. {_hint(cause)}".strip()
+
+
+def _hint(cause: BaseException) -> str:
+    # The low byte is the kind of error, the rest its circumstances (sqlite.org/rescode.html).
+    kind = getattr(cause, "sqlite_errorcode", 0) & 0xFF
     lost = type(cause).__module__.startswith("psycopg") and getattr(cause, "sqlstate", None) is None
-    return file.words(cause, diagnosis, "Is the server up, and is ledger.url right?" if lost else "")
+    return HINTS.get(kind, "Is the server up, and is ledger.url right?" if lost else "")

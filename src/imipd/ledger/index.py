@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, delete, update
 from imipd.index import Change, Known, Versions
 
 from . import statements
+from .columns import short, writable
 from .database import Database
-from .forms import short, writable
 from .rows import Row, to_known
 from .tables import COLLECTION, SEEN
 

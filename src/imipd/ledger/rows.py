@@ -10,7 +10,7 @@ from imipd.index import Known
 from imipd.memory import NOTHING, Memory, Revision, Tombstone
 
 from . import Entry, Recorded
-from .forms import in_utc
+from .columns import in_utc
 
 Row = dict[str, Any]
 Kept = TypeVar("Kept", Revision, Tombstone)

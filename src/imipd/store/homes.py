@@ -6,9 +6,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 
 from . import BY_DNS, Home, Locate, RefusedError, StoreError, UnreachableError
-from .connections import Connections
 from .discovery import Principal, collections, discover
-from .transport import Wire
+from .transport import Session, Wire
 from .turns import Turns
 
 ACCOUNTS = 1000
@@ -31,7 +30,8 @@ class Homes:
     """Holds connections, and for `remember` seconds what discovery found; used from any thread."""
 
     def __init__(self, locate: Locate, remember: float, connections: int, turns: Turns) -> None:
-        self._connections = Connections(connections)
+        self._connections = connections
+        self._sessions: dict[str | None, Session] = {}
         self._turns = turns
         self._locate = locate
         self._remember = remember
@@ -81,7 +81,8 @@ class Homes:
 
     def close(self) -> None:
         """Close all connections."""
-        self._connections.close()
+        for session in self._sessions.values():
+            session.close()
 
     def _listed(self, home: Home, known: Account, state_is: str) -> Account:
         now = time.monotonic()
@@ -95,8 +96,16 @@ class Homes:
             self._accounts[home] = account
         return account
 
+    def _session_for(self, home: Home) -> Session:
+        """Return the connections that trust whom this home trusts.
+
+        niquests 3.21 would use one again for a request that trusts others: it keeps connections by host alone.
+        """
+        with self._lock:
+            return self._sessions.setdefault(home.ca_file, Session(self._connections))
+
     def _found(self, home: Home) -> tuple[Wire, Principal]:
-        wire = Wire(home, self._connections, self._turns)
+        wire = Wire(home, self._session_for(home), self._turns)
         return wire, discover(wire)
 
     def _found_by_dns(self, home: Home) -> tuple[Wire, Principal]:

@@ -1,26 +1,29 @@
-"""HTTP to one account's calendar server: requests go out, whole answers come back.
+"""HTTP to one account's calendar server, over the caldav package: requests go out, whole answers come back.
 
 Credentials go to the host of `Home.url` and nowhere else, never from https to http. No redirect is followed
-except that of a PROPFIND, by hand. Every request ends within its time or raises `UnreachableError`.
+except that of a PROPFIND, by hand. Every request ends within its time or raises `UnreachableError`; only in the header
+of an answer each byte may take that long (niquests 3.21).
 """
 
 import ssl
-from base64 import b64encode
+import threading
+import time
 from collections.abc import Mapping
-from http.client import HTTPException
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import Any
 from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
+import niquests
+from caldav.davclient import DAVClient
+from caldav.lib.error import DAVError
+from caldav.lib.python_utilities import WireBytes
+
 from . import Home, RefusedError, UnreachableError
-from .connections import Connections, Origin, Request
 from .turns import Turns
 from .verdict import WRITES, Answer, verdict
 
-if TYPE_CHECKING:
-    from .digest import DigestClient
-
-ENDED = (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
-"""How a connection ends without an answer; http.client's RemoteDisconnected is a ConnectionError."""
+LARGEST = 64 * 2**20
+"""Bytes of one answer that are read."""
 HOPS = 5
 REDIRECTS = frozenset({301, 302, 307, 308})
 _OWN = "If you trust who issued it, name the issuer's certificate in caldav.ca_file"
@@ -30,20 +33,76 @@ PATH_CHARACTERS = "/%:@!$&'()*+,;=~-._"
 """What may stand in a path as it is (RFC 3986 §3.3); an href comes quoted, so ``%`` stays."""
 
 
+class Session(niquests.Session):
+    """The connections to all calendar servers, shared by accounts and threads.
+
+    It keeps each answer's body from DAVClient, which would log what it cannot parse, rewrite the line ends
+    and raise on cut XML (caldav 3.6.0, response.py); `take` gives it to the thread that asked.
+    """
+
+    def __init__(self, connections: int) -> None:
+        super().__init__(
+            pool_maxsize=connections,
+            # HTTP/1.1 alone: HTTP/3 would move the request to whatever port Alt-Svc names.
+            disable_http2=True,
+            disable_http3=True,
+            # We speak to the calendar server alone, not to the revocation lists that its certificate names.
+            revocation_configuration=None,
+            # One account's cookie must not come along with another's request.
+            allow_incoming_cookies=False,
+        )
+        self.trust_env = False  # no proxy, no ~/.netrc
+        self._answers = threading.local()
+
+    def take(self) -> tuple[int, Mapping[str, str], bytes]:
+        """Hand out status, headers and body of this thread's answer, once."""
+        answer: tuple[int, Mapping[str, str], bytes] = self._answers.last
+        del self._answers.last
+        return answer
+
+    def send(self, request: niquests.PreparedRequest, **kwargs: Any) -> niquests.Response:
+        """Send without following redirects; hand DAVClient an answer without its body."""
+        deadline = time.monotonic() + float(kwargs["timeout"])
+        kwargs |= {"allow_redirects": False, "stream": True}
+        answer = super().send(request, **kwargs)
+        status = answer.status_code or 0
+        headers: Mapping[str, str] = answer.headers or {}
+        self._answers.last = (status, headers, _read(answer, deadline))
+        bare = niquests.Response()
+        bare.status_code, bare.headers, bare.reason = status, answer.headers, answer.reason
+        return bare
+
+    def get_redirect_target(self, resp: niquests.Response) -> None:
+        """Know of no redirect: niquests 3.21 prepares the next request even when it may not follow."""
+
+
+def _read(answer: niquests.Response, deadline: float) -> bytes:
+    """Return the body; the library's timeout counts anew with every byte, the deadline does not."""
+    body = bytearray()
+    try:
+        for chunk in answer.iter_content(-1):
+            body += chunk
+            if time.monotonic() > deadline:
+                raise UnreachableError("the answer did not end in time")
+            if len(body) > LARGEST:
+                raise UnreachableError(f"the answer is larger than {LARGEST} bytes")
+    except OSError as error:
+        raise UnreachableError(f"the answer broke off ({type(error).__name__})") from error
+    finally:
+        answer.close()
+    return bytes(body)
+
+
 class Wire:
     """Requests of one account. Paths are absolute, quoted, and without a host."""
 
-    def __init__(self, home: Home, connections: Connections, turns: Turns) -> None:
+    def __init__(self, home: Home, session: Session, turns: Turns) -> None:
         self._home = home
-        self._connections = connections
+        self._session = session
         self._turns = turns
         self._origin = urlsplit(home.url)
         self.start = self._path(self._origin)
-        login = b64encode(f"{home.username}:{home.password}".encode()).decode()
-        # A proxy that compresses weakens the ETag, and If-Match wants strong ones (RFC 9110 §13.1.1).
-        self._headers = {"User-Agent": "imipd", "Accept-Encoding": "identity"}
-        self._login = {"Authorization": f"Basic {login}"}
-        self._digest: DigestClient | None = None
+        self._client = self._connect("basic")
 
     def request(self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes = b"") -> Answer:
         """Send one request and return its answer, whatever it says. Raises `UnreachableError`."""
@@ -52,10 +111,8 @@ class Wire:
 
     def _answered(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
         answer = self._exchange(method, path, headers, body)
-        if answer.status == 401 and self._digest is None and _wants_digest(answer):
-            from .digest import DigestClient  # noqa: PLC0415  few servers want it, and it takes long to load
-
-            self._digest = DigestClient(self._home, self._named("/"))
+        if answer.status == 401 and self._client.auth_type == "basic" and _wants_digest(answer):
+            self._client = self._connect("digest")
             answer = self._exchange(method, path, headers, body)
         return answer
 
@@ -93,29 +150,27 @@ class Wire:
         All methods here are idempotent (RFC 9110 §9.2.2). A write that had arrived is a conflict the second time, for
         it is conditional: it is found and decided again, and nothing is left to do.
         """
-        try:
-            return self._sent(method, path, headers, body)
-        except TimeoutError as error:
-            late = f"no answer in {self._home.timeout:g} s"
-            raise UnreachableError(f"{method} {self._named(path)}: {late}") from error
-        except (OSError, HTTPException, UnreachableError) as error:
-            raise UnreachableError(f"{method} {self._named(path)}: {_cause(error)}") from error
+        tries = 2
+        while True:
+            tries -= 1
+            try:
+                return self._once(method, path, headers, body)
+            except niquests.Timeout as error:
+                late = f"no answer in {self._home.timeout:g} s"
+                raise UnreachableError(f"{method} {self._named(path)}: {late}") from error
+            except (OSError, UnreachableError) as error:
+                if not tries or not isinstance(error, niquests.ConnectionError):
+                    raise UnreachableError(f"{method} {self._named(path)}: {_cause(error)}") from error
 
-    def _sent(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
-        try:
-            return self._once(method, path, headers, body, anew=False)
-        except ENDED:
-            return self._once(method, path, headers, body, anew=True)
-
-    def _once(self, method: str, path: str, headers: dict[str, str], body: bytes, *, anew: bool) -> Answer:
-        """Send one request."""
-        named = self._named(path)
-        if self._digest:
-            return Answer(method, named, *self._digest.exchange(method, named, self._headers | headers, body))
-        host = {"Host": self._origin.netloc.rpartition("@")[2]}
-        request = Request(method, path, host | self._headers | self._login | headers, body, self._home.timeout)
-        origin = Origin(self._origin.scheme, self._origin.hostname or "", _port(self._origin), self._home.ca_file)
-        return Answer(method, named, *self._connections.exchange(origin, request, anew=anew))
+    def _once(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Send one request through DAVClient."""
+        # WireBytes: caldav 3.6.0 rewrites the line ends of every other body. Its types know str alone.
+        sent: Any = WireBytes(body) if body else ""
+        # Raised on 401, 403, 429 and some 503, and over a Retry-After of 400 digits: the status says it.
+        with suppress(DAVError, OverflowError):
+            self._client.request(self._named(path), method, sent, headers)
+        status, answered, content = self._session.take()
+        return Answer(method, self._named(path), status, answered, content)
 
     def _redirected(self, answer: Answer) -> str:
         """Return the path that a redirect leads to; http to https on the same host moves the origin there."""
@@ -127,6 +182,23 @@ class Wire:
                 raise verdict(answer)
             self._origin = target
         return self._path(target)
+
+    def _connect(self, auth_type: str) -> DAVClient:
+        """Return a client that never asks anybody else who it is."""
+        client = DAVClient(
+            url=self._named("/"),
+            username=self._home.username,
+            password=self._home.password,
+            auth_type=auth_type,
+            ssl_verify_cert=self._home.ca_file or True,
+            timeout=self._home.timeout,  # type: ignore[arg-type]  # int in caldav 3.6.0, any number in niquests
+            # A proxy that compresses weakens the ETag, and If-Match wants strong ones (RFC 9110 §13.1.1).
+            headers={"User-Agent": "imipd", "Accept-Encoding": "identity"},
+            enable_rfc6764=False,
+            rate_limit_handle=False,
+        )
+        client.session = self._session
+        return client
 
     def _named(self, path: str) -> str:
         """Return the URL of a path, without credentials."""
@@ -174,8 +246,14 @@ def _cause(error: BaseException) -> str:
 
 def _distrust(error: BaseException) -> str:
     """Return why TLS did not come about, and what to do; empty where it was something else."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        why = error.verify_message.rstrip(".")
-        hint = HINTS.get(error.verify_code, "Renew or replace it on the server, or correct caldav.url")
+    if not isinstance(error, niquests.exceptions.SSLError):
+        return ""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, ssl.SSLError):
+        # urllib3-future 2.x hands the cause over as an argument.
+        inner = inner.__cause__ or inner.__context__ or next((a for a in inner.args if isinstance(a, Exception)), None)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        why = inner.verify_message.rstrip(".")
+        hint = HINTS.get(inner.verify_code, "Renew or replace it on the server, or correct caldav.url")
         return f"the server's certificate is not accepted ({why}). {hint}"
-    return f"no TLS ({error.reason or 'the handshake failed'})" if isinstance(error, ssl.SSLError) else ""
+    return f"no TLS ({(inner.reason if inner else None) or 'the handshake failed'})"

@@ -1,4 +1,4 @@
-"""What every index keeps of collections: in memory, beside the ledger of a pipe, in SQLite and in PostgreSQL."""
+"""What every index keeps of collections: in memory, in SQLite and in PostgreSQL."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ from imipd.ledger.database import open_database
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.schema import bring_up_to_date
 from imipd.ledger.sql import SqlLedger, open_ledger
-from ledgers import SQL_URLS, briefly, url_of
+from ledgers import SQL_URLS, url_of
 
 pytest_plugins = ("postgres",)
 
@@ -26,15 +26,10 @@ HOSTILE = {
 }
 
 
-@pytest.fixture(params=["fake", "brief", *SQL_URLS])
+@pytest.fixture(params=["fake", *SQL_URLS])
 def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
     opened: Ledger
-    if request.param == "fake":
-        opened = MemoryLedger()
-    elif request.param == "brief":
-        opened = briefly(tmp_path)
-    else:
-        opened = open_ledger(url_of(request.param, request, tmp_path))
+    opened = MemoryLedger() if request.param == "fake" else open_ledger(url_of(request.param, request, tmp_path))
     yield opened
     opened.close()
 

@@ -25,7 +25,7 @@ from imipd.ingress.threads import DeliveryThreads
 from imipd.ledger import LedgerError
 from imipd.web.metrics import Metrics
 
-from . import assembly, listening, logs, watch
+from . import assembly, heap, listening, logs, watch
 from .assembly import House
 from .listening import Certificates
 
@@ -39,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT and return the exit code."""
     settings = config.load(arguments.config, os.environ)
     logs.begin(settings)
+    heap.settle()
     reload = partial(config.load, arguments.config, os.environ)
     try:
         if settings.serve.workers > 1:

@@ -4,7 +4,7 @@ Two nodes share one index. What is asked of the server is counted, not timed.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,7 +144,7 @@ def test_only_what_has_changed_is_read(nodes: Nodes, uid: str, asked: Counter[st
     nodes.real.put(nodes.real.made[0], "new.ics", event(f"{uid}new"))
     asked.clear()
     assert nodes.find(uid) == []
-    assert asked["PROPFIND"] + asked["REPORT"] == 3
+    assert asked["PROPFIND"] + asked["REPORT"] == 4  # the last of them says that nothing has changed since
 
 
 def test_what_comes_right_after_a_miss_is_found(nodes: Nodes, uid: str) -> None:
@@ -242,18 +242,40 @@ def test_any_uid_under_any_name(nodes: Nodes, strange: str) -> None:
 
 
 class Interrupted:
-    """An `Index` before whose first lesson something happens."""
+    """An `Index`; before the first lesson, or the second question, something happens."""
 
-    def __init__(self, index: Index, happens: Callable[[], None]) -> None:
+    def __init__(self, index: Index, *, lesson: Callable[[], None] | None = None) -> None:
         self._index = index
-        self._happens: list[Callable[[], None]] = [happens]
-        self.known: Callable[..., dict[str, Known]] = index.known  # type: ignore[assignment]
-        self.versions: Callable[[str], Versions] = index.versions
+        self._lessons = [lesson] if lesson else []
+        self.questions: list[Callable[[], None]] = []
+
+    def known(self, collections: Sequence[str], uid: str) -> Mapping[str, Known]:
+        if self.questions:
+            self.questions.pop()()
+        return self._index.known(collections, uid)
+
+    def versions(self, collection: str) -> Versions:
+        return self._index.versions(collection)
 
     def learn(self, collection: str, change: Change) -> None:
-        if self._happens:
-            self._happens.pop()()
+        if self._lessons:
+            self._lessons.pop()()
         self._index.learn(collection, change)
+
+
+@pytest.mark.parametrize("nodes", BY_INDEX, indirect=True)
+def test_what_moves_from_the_last_calendar_to_the_first_is_seen(nodes: Nodes, uid: str, tmp_path: Path) -> None:
+    """After the first was in its old state, and before the last is read."""
+    real = nodes.real
+    home, other = real.made[0], real.add("Other")
+    with closing(open_ledger(f"sqlite:///{tmp_path}/ledger.db")) as ledger:
+        index = Interrupted(ledger.index)
+        with closing(CalDavStore(index=index)) as store:
+            assert store.find(real.home, "unknown") == ()
+            real.put(other, "it.ics", event(uid))
+            index.questions = [lambda: real.move(f"{other}it.ics", f"{home}it.ics"), lambda: None]
+            assert [stored.href for stored in store.find(real.home, uid)] == [f"{home}it.ics"]
+            assert not index.questions
 
 
 @pytest.mark.parametrize("database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.e2e)])
@@ -273,7 +295,7 @@ def test_what_one_node_has_read_does_not_undo_what_another_knows(
             real.drop(f"{home}one.ics")
             assert nodes.find(f"{uid}-2") == [f"{home}two.ics"]
 
-        slow = CalDavStore(index=Interrupted(ledger.index, meanwhile))
+        slow = CalDavStore(index=Interrupted(ledger.index, lesson=meanwhile))
         slow.find(real.home, "unknown")
         slow.close()
         for node in (0, 1):

@@ -100,9 +100,10 @@ class CalDavStore:
         """See `Store.restore`."""
         with self._watching(home):
             account, place = self._homes.account(home), unquote(href[: href.rfind("/") + 1])
-            if place not in {unquote(collection.href) for collection in account.principal.collections}:
+            held = [each.href for each in account.principal.collections if unquote(each.href) == place]
+            if not held:
                 raise NoCalendarError(f"{place}: {home.username} owns no such calendar any more")
-            return _put_new(account, href, place, body)
+            return _put_new(account, href, held[0], body)
 
     def remove(self, home: Home, stored: Stored) -> None:
         """See `Store.remove`."""

@@ -6,6 +6,7 @@ The index is a hint: what it names is read, and where that holds another UID the
 
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -23,11 +24,13 @@ from .naming import name_of
 from .transport import Wire
 from .verdict import GoneError
 
-TRIES = 3
+TRIES = 4
 """Looks by the index, where somebody writes between them."""
 STATES = {"sync": SYNC, "ctag": CTAG, "query": ""}
 """Which property an operator may choose instead of what imipd knows of the server (`caldav.lookup`)."""
 NOTHING = Known()
+PLACES = 10_000
+"""Objects whose places are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,27 @@ class Sought:
         return frozenset((*COMPONENTS, self.component))
 
 
+class Elsewhere:
+    """Where objects were found that do not bear their UID as a name: it spares a question to the index, and a GET."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def recall(self, collection: str, uid: str) -> str | None:
+        """Return the path at which it was found last."""
+        with self._lock:
+            return self._kept.get((collection, uid))
+
+    def keep(self, collection: str, uid: str, path: str) -> None:
+        """Remember the path."""
+        with self._lock:
+            self._kept[collection, uid] = path
+            self._kept.move_to_end((collection, uid))
+            if len(self._kept) > PLACES:
+                self._kept.popitem(last=False)
+
+
 class Finder:
     """Finds objects; what it has learned of collections on the way it leaves in the index."""
 
@@ -58,6 +82,7 @@ class Finder:
         self._homes = homes
         self._index = index
         self._lanes = [threading.Lock() for _ in range(LANES)]
+        self._elsewhere = Elsewhere()
 
     def find(self, home: Home, sought: Sought) -> tuple[Stored, ...]:
         """See `Store.find`."""
@@ -68,17 +93,34 @@ class Finder:
         # What XML cannot carry no index has, and of that a query says so.
         index = self._index if state_is and sought.uid.isprintable() else None
         places = sought.places(account.principal)
-        alone = places if len(places) == 1 else ()
-        for place, seen in zip(alone, _known(index, account, alone, sought), strict=True):
-            if stored := _likely(account, place, sought, seen):
-                return sought.of(stored)
+        alone = places[0] if len(places) == 1 and account.principal.manners.checks_uid else None
+        if alone and (stored := self._in_one(index, account, alone, sought)):
+            return sought.of(stored)
         try:
             if index is None:
-                return self._by_query(home, account, sought, begun if known else None)
-            look = Look(index, self._lanes, sought, frozenset(place.href for place in alone))
-            return self._by_index(home, look, state_is, begun)
+                found = self._by_query(home, account, sought, begun if known else None)
+            else:
+                found = self._by_index(
+                    home, Look(index, self._lanes, sought, alone.href if alone else ""), state_is, begun
+                )
         except GoneError:
-            return self._once_more(home, sought)
+            found = self._once_more(home, sought)
+        if alone and len(found) == 1:
+            self._elsewhere.keep(account.wire.identity(alone.href), sought.uid, found[0].href)
+        return found
+
+    def _in_one(self, index: Index | None, account: Account, place: Collection, sought: Sought) -> Stored | None:
+        """Return the object from where it most likely is, which is all of it where one calendar holds a UID once."""
+        wire, name = account.wire, account.wire.identity(place.href)
+        path = self._elsewhere.recall(name, sought.uid) or place.href + quote(name_of(sought.uid))
+        if stored := guess(wire, path, place.href, sought.uid):
+            return stored
+        (seen,) = _known(index, account, [place], sought)
+        for other in seen.paths:
+            if other != path and (stored := guess(wire, other, place.href, sought.uid)):
+                self._elsewhere.keep(name, sought.uid, other)
+                return stored
+        return None
 
     def _by_index(self, home: Home, look: "Look", state_is: str, since: float) -> tuple[Stored, ...]:
         """Ask which collections have changed, and only those what they hold; by a query, where that does not end."""
@@ -116,32 +158,35 @@ class Look:
     lanes: Sequence[threading.Lock]
     """One for each collection, by hash: who looks through it lets the others wait, and take what he has learned."""
     sought: Sought
-    tried: frozenset[str]
-    """The collections in which it is not where it most likely was."""
+    tried: str
+    """The collection in which it is not where it most likely was; empty: that was not looked at."""
 
     def at(self, account: Account) -> tuple[Stored, ...]:
         """Return what all collections hold. Raises MovingError and GoneError, where somebody writes meanwhile."""
         places = self.sought.places(account.principal)
         known = _known(self.index, account, places, self.sought)
-        return tuple(
-            stored for place, of_it in zip(places, known, strict=True) for stored in self._in(account, place, of_it)
-        )
+        held = [self._in(account, place, seen) for place, seen in zip(places, known, strict=True)]
+        found = tuple(stored for each, _ in held for stored in each)
+        if not found and not all(at_once for _, at_once in held):
+            # It may have moved from what was looked at late to what was looked at early.
+            raise MovingError("nothing was found, and not at one moment")
+        return found
 
-    def _in(self, account: Account, place: Collection, known: Known) -> tuple[Stored, ...]:
-        """Return what one collection holds."""
+    def _in(self, account: Account, place: Collection, known: Known) -> tuple[tuple[Stored, ...], bool]:
+        """Return what one collection holds, and whether that is so at the moment of the listing."""
         if not place.state:
-            return _asked(account.wire, (place,), self.sought)
+            return _asked(account.wire, (place,), self.sought), True
         if place.state == known.state:
-            return self._read(account.wire, place, known.paths)
-        if place.href not in self.tried and (stored := _likely(account, place, self.sought, known)):
-            return self.sought.of(stored)
+            return self._read(account.wire, place, known.paths), True
+        if place.href != self.tried and (stored := _likely(account, place, self.sought, known)):
+            return self.sought.of(stored), False
         try:
             paths = self._learned(account, place)
         except MovingError:
             raise
         except StoreError:  # the query tells whether that is the server, or what it was asked
-            return _asked(account.wire, (place,), self.sought)
-        return self._read(account.wire, place, paths)
+            return _asked(account.wire, (place,), self.sought), True
+        return self._read(account.wire, place, paths), False
 
     def _learned(self, account: Account, place: Collection) -> tuple[str, ...]:
         """Bring the index up to date and return where the UID is."""

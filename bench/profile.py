@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from .book import Book, Key
+from .book import NAMES, Book, Key
 from .cases import answers, ours
 from .daemon import Imipd, imipd
 from .plan import account_of
@@ -76,8 +76,10 @@ def main() -> int:
     for problem in book.problems:
         print(f"FAILED: {problem}")
     commit = commit_of(arguments.source or ROOT)
-    title = f"{arguments.label}: {commit}, answers on {arguments.server}, {SIZE} events, {cost:.1f} ms of CPU each"
-    page = markdown(found, title)
+    title = (
+        f"{arguments.label}: {commit}, answers on {NAMES[arguments.server]}, {SIZE} events, {cost:.1f} ms of CPU each"
+    )
+    page = markdown(found, title, cost)
     print(page)
     if not book.problems:
         (arguments.into / f"profile-{arguments.label}-{arguments.server}.md").write_text(page)
@@ -134,24 +136,28 @@ def read(lines: Iterable[str]) -> Profile:
     return found
 
 
-def markdown(found: Profile, title: str) -> str:
-    """Return the page of one profile."""
+def markdown(found: Profile, title: str, cost: float) -> str:
+    """Return the page of one profile, in which an answer costs so many milliseconds."""
     return "\n".join(
         (
             f"# Profile {title}\n",
             f"{found.looks:,} looks at who holds the interpreter's lock, by `python -m bench.profile`.\n",
-            _table("function, by its own time", found.own, found.looks),
+            _table("function, by its own time", found.own, found.looks, cost),
             _table(
-                "function of imipd, with what it calls; without those that only pass on", found.steps(), found.looks
+                "function of imipd, with what it calls; without those that only pass on",
+                found.steps(),
+                found.looks,
+                cost,
             ),
-            _table("room or library, by its own time", found.rooms, found.looks),
+            _table("room or library, by its own time", found.rooms, found.looks, cost),
         )
     )
 
 
-def _table(head: str, counted: Counter[str], looks: int) -> str:
-    rows = [f"| `{name}` | {number / looks:.1%} |" for name, number in counted.most_common(TOP)]
-    return "\n".join((f"| {head} | share |", "|---|---|", *rows, ""))
+def _table(head: str, counted: Counter[str], looks: int, cost: float) -> str:
+    top = [(name, number / looks) for name, number in counted.most_common(TOP)]
+    rows = [f"| `{name}` | {share:.1%} | {share * cost:.2f} |" for name, share in top]
+    return "\n".join((f"| {head} | share | ms |", "|---|---|---|", *rows, ""))
 
 
 def _shown(frame: re.Match[str]) -> str:

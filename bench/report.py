@@ -191,7 +191,11 @@ def _system() -> str:
 
 
 def commit_of(checkout: Path) -> str:
-    """Return what is checked out there."""
-    command = ["git", "-c", "safe.directory=*", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=checkout)
-    return done.stdout.strip() or "unknown"
+    """Return what is checked out there, and whether its programs were changed since."""
+    commit = _git(checkout, "describe", "--always", "--exclude=*") or "unknown"
+    return f"{commit} and changes" if _git(checkout, "status", "--porcelain", "src", "bench") else commit
+
+
+def _git(checkout: Path, *words: str) -> str:
+    command = ["git", "-c", "safe.directory=*", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=checkout).stdout.strip()

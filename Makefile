@@ -47,7 +47,7 @@ BENCH_PACKAGES = cyrus-imapd cyrus-caldav sasl2-bin libsasl2-modules \
 BENCH = $(SUDO) env PYTHONPATH=$(CURDIR)/tests .venv/bin/python -m
 bench: .venv/ready .venv-servers/ready .venv-bench/ready
 	-$(SUDO) tests/e2e/install $(BENCH_PACKAGES)
-	$(BENCH) bench $(if $(FULL),--full) $(if $(ONLY),--only $(ONLY))
+	$(BENCH) bench $(if $(FULL),--full) $(if $(ONLY),--only "$(ONLY)")
 
 profile: .venv/ready .venv-servers/ready .venv-bench/ready
 	$(BENCH) bench.profile $(PROFILE)

@@ -21,6 +21,7 @@ from imipd.store import ConflictError, Home, RefusedError, UnreachableError
 from imipd.store.memory import MemoryStore
 from imipd.web.metrics import Metrics
 from imipd.web.server import WebServer
+from imipd.web.several import Crew, Several
 from imipd.web.store import MeasuredStore
 
 HOME = Home("memory:", "alice", "")
@@ -155,6 +156,17 @@ def test_answers_are_counted_for_each_recipient_and_time_is_told() -> None:
     for answer in ("done", "try_again", "refused"):
         assert metrics.registry.get_sample_value("imipd_answers_total", {"answer": answer}) == 1
     assert metrics.registry.get_sample_value("imipd_mail_seconds_sum") == 2.5
+
+
+def test_a_worker_that_is_just_starting_spoils_no_figures(tmp_path: Path) -> None:
+    """Its file is empty for a moment, or gone again."""
+    (tmp_path / "counter_1.db").touch()
+    (tmp_path / "gauge_livesum_1.db").symlink_to(tmp_path / "gone")
+    server = WebServer("127.0.0.1:0", Several(tmp_path, lambda: Crew({}, 1)), lambda: "")
+    try:
+        assert figures(asked(f"127.0.0.1:{server.port}", "/metrics")[1])["imipd_worker_starts_total",] == 1
+    finally:
+        server.close()
 
 
 class _Failing(MemoryStore):

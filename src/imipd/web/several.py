@@ -41,13 +41,15 @@ class Several:
 
     def __init__(self, folder: Path, crew: Callable[[], Crew]) -> None:
         self.registry = CollectorRegistry()
-        MultiProcessCollector(self.registry, str(folder))  # type: ignore[no-untyped-call]
         PlatformCollector(registry=self.registry)
-        self._crew = crew
+        self._folder, self._crew = folder, crew
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Tell of the workers, and of each process what a process tells of itself."""
+        """Add up what the workers keep; tell of the workers, and of each what a process tells of itself."""
+        # Empty is a file that a worker is just making: the library cannot read it (prometheus-client 0.26).
+        files = [str(file) for file in self._folder.glob("*.db") if _size(file)]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
         crew = self._crew()
         yield GaugeMetricFamily("imipd_workers", "Workers that take mail.", len(crew.pids))
         yield CounterMetricFamily("imipd_worker_starts", "Workers that were started.", crew.starts)
@@ -57,3 +59,10 @@ class Several:
                 kept = found.setdefault(one.name, Metric(one.name, one.documentation, one.type))
                 kept.samples += [each._replace(labels={"worker": str(worker)}) for each in one.samples]
         yield from found.values()
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0

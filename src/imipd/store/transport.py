@@ -8,6 +8,7 @@ of an answer each byte may take that long (niquests 3.21).
 import ssl
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -156,9 +157,11 @@ class Wire:
             try:
                 return self._once(method, path, headers, body)
             except niquests.Timeout as error:
+                _let_go(error)
                 late = f"no answer in {self._home.timeout:g} s"
                 raise UnreachableError(f"{method} {self._named(path)}: {late}") from error
             except (OSError, UnreachableError) as error:
+                _let_go(error)
                 if not tries or not isinstance(error, niquests.ConnectionError):
                     raise UnreachableError(f"{method} {self._named(path)}: {_cause(error)}") from error
 
@@ -235,6 +238,16 @@ def _wants_digest(answer: Answer) -> bool:
     """Return whether a 401 offers Digest and not Basic (sabre's default)."""
     challenges = answer.headers.get("WWW-Authenticate", "").lower()
     return "digest" in challenges and "basic" not in challenges
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Clear the frames that an error came through.
+
+    Some of niquests (3.21) hold on to their error, and so to all that called them, a mail of 25 MiB included.
+    """
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _cause(error: BaseException) -> str:

@@ -158,6 +158,7 @@ FAULTS: dict[str, Answered] = {
     "cut": Says(207, multistatus().body, cut=20),
     "nothing": Says(207, b""),
     "empty": multistatus(),
+    "elsewhere": multistatus(response("http://evil.example/x.ics"), "<D:sync-token>t9</D:sync-token>"),
     "another object's fault": multistatus(GONE.format(CALENDAR + "x.ics").replace("404", "500")),
 }
 

@@ -116,7 +116,8 @@ def _started(folder: Path, radicale: Sequence[str]) -> Iterator[Tour]:
     with _running([*radicale, "--config", str(folder / "radicale.conf")], folder / "radicale.log", caldav):
         serve = [sys.executable, "-m", "imipd", "serve", "-c", str(folder / "imipd.toml")]
         with _running(serve, folder / "imipd.log", lmtp):
-            ledger, store = open_ledger(f"sqlite:///{folder}/ledger.db"), CalDavStore()
+            ledger = open_ledger(f"sqlite:///{folder}/ledger.db")
+            store = CalDavStore(index=ledger.index)
             yield Tour(folder, ("127.0.0.1", lmtp), home, store, ledger)
             store.close()
             ledger.close()

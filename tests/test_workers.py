@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -48,6 +49,14 @@ def daemon(tmp_path: Path, calendars: Liar, page: str) -> Iterator[Daemon]:
 def children(pid: int) -> list[int]:
     """Return the processes that one has started: here the workers, then the page, unless one was replaced."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def private(daemon: Daemon) -> Path:
+    """Return the folder that the processes share; the parent holds it open."""
+    held = [Path(os.readlink(each)) for each in Path(f"/proc/{daemon.process.pid}/fd").iterdir()]
+    (found,) = [each for each in held if each.name.startswith("imipd-")]
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+    return found
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -129,7 +138,9 @@ def test_sigterm_finishes_the_mails_of_all(daemon: Daemon, calendars: Liar, tmp_
     running = threading.Thread(target=queue.run)
     running.start()
     until(lambda: queue.done >= 10)
+    folder = private(daemon)
     assert daemon.end() == 0
+    assert not folder.exists()
     assert [line["finished"] for line in daemon.logged() if "finished" in line] == [True, True]
     assert all(each.completed for each in daemon.told())
     (tmp_path / "again").mkdir()
@@ -165,13 +176,13 @@ def test_a_worker_that_comes_later_has_the_configuration_of_the_others(daemon: D
 
 def test_the_parent_is_killed_and_leaves_nobody_behind(daemon: Daemon, page: str, tmp_path: Path) -> None:
     """The workers notice, finish, and give the sockets up, so that a supervisor can start it anew."""
-    orphans = children(daemon.process.pid)
+    orphans, folder = children(daemon.process.pid), private(daemon)
     daemon.process.kill()
     daemon.process.wait()
     until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans))
     for text in (daemon.place, f"unix:{tmp_path}/lmtp.sock", page):
         Place(text, Settings(hostname="h"), 2).close()
-    assert not list(tmp_path.parent.glob("imipd-*"))
+    assert not folder.exists()
 
 
 def test_a_worker_that_cannot_start_is_tried_again_ever_later(daemon: Daemon, page: str, tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ The rule here: whatever is opened is opened in the child.
 """
 
 import os
+import select
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -37,7 +38,6 @@ class Ground:
     roll: Roll
     places: Mapping[str, tuple[Place, ...]]
     reload: Callable[[], Config]
-    parent: int = field(default_factory=os.getpid)
 
     @property
     def lanes(self) -> Path:
@@ -79,7 +79,8 @@ def work(ground: Ground, number: int, current: tuple[Config, Directory], lifelin
     )
     with assembly.opened_for(directory, settings, watch.by(metrics), lanes=Lanes(ground.lanes)) as house:
         code = serve.lived(serve.Daemon(house, metrics, ground.reload, duties))
-    if os.getppid() != ground.parent:
+    # Not by getppid(): the kernel names another parent only a moment after the pipe has ended.
+    if select.select([lifeline], [], [], 0)[0]:
         _tidy(ground.folder, number)
     return code
 

@@ -22,7 +22,7 @@ def cases(plan: Plan, stand: Stand, imipd: Imipd) -> list[Case]:
     """Return what is to be measured on this server, all of it interleaved."""
     return [
         *(_replies(plan, stand, imipd) if "replies" in plan.topics else ()),
-        *(_methods(plan, stand, imipd) if "methods" in plan.topics else ()),
+        *(_methods(plan, stand, imipd) if "methods" in plan.topics and stand.kind in plan.methods else ()),
         *(_shapes(stand, imipd) if "shapes" in plan.topics else ()),
         *(_accounts(stand, imipd) if "accounts" in plan.topics else ()),
     ]

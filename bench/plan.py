@@ -21,8 +21,10 @@ class Plan:
     """The calendars of each server, the smallest first."""
     servers: tuple[str, ...] = SERVERS
     topics: tuple[str, ...] = TOPICS
+    methods: tuple[str, ...] = SHAPED
+    """Servers whose calendars get updates and cancellations."""
     rounds: int = 5
-    seconds: float = 1.2
+    seconds: float = 0.8
     """Of one run of one contender."""
     connections: tuple[int, ...] = (1, 4)
     """For answers to the events of one calendar."""
@@ -72,6 +74,7 @@ _SIZES = {"radicale": (100, 1000, 10_000), "xandikos": (100, 1000, 10_000), "cyr
 USUAL = Plan(_SIZES, servers=("radicale", "xandikos", "cyrus"))
 FULL = Plan(
     {**_SIZES, "cyrus": (100, 1000, 10_000), "sogo": (100, 1000, 10_000), "davical": (100, 1000)},
+    methods=SERVERS,
     seconds=2.0,
     connections=(1, 4, 16),
 )

@@ -9,7 +9,8 @@ import ctypes
 from contextlib import suppress
 
 _M_MMAP_THRESHOLD = -3  # malloc.h
-_LARGE = 256 * 1024
+# Above what asyncio allocates for each read of a socket (256 KiB, Python 3.11), which would go to the kernel each time.
+_LARGE = 2**20
 
 
 def settle() -> None:

@@ -2,7 +2,7 @@
 
 glibc takes blocks of some size from the kernel one by one, where they can grow in place and go back at once. But that
 size rises with the largest block that was freed: after one large mail the others share a heap, are copied as they grow,
-and leave holes: 60 mails of 25 MiB at once took 300 MiB, and take 215 like this, in two thirds of the time.
+and leave holes: 60 mails of 25 MiB at once took 300 MiB, and take 230 like this, in two thirds of the time.
 """
 
 import ctypes

@@ -111,9 +111,9 @@ class CrashingLedger(SqlLedger):
         super().intend(entry)
         self._killer.at("intended")
 
-    def complete(self, entry: Entry) -> None:
+    def complete(self, entry: Entry, *, as_intended: bool = False) -> None:
         self._killer.at("complete")
-        super().complete(entry)
+        super().complete(entry, as_intended=as_intended)
         self._killer.at("completed")
 
 

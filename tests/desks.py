@@ -89,9 +89,9 @@ class Pages(MemoryLedger):
         self._steps.step("intend")
         super().intend(entry)
 
-    def complete(self, entry: Entry) -> None:
+    def complete(self, entry: Entry, *, as_intended: bool = False) -> None:
         self._steps.step("complete")
-        super().complete(entry)
+        super().complete(entry, as_intended=as_intended)
 
 
 @dataclass

@@ -534,7 +534,7 @@ def test_what_the_server_refuses_is_told_and_takes_nothing_back() -> None:
     assert desk.outcomes() == ["error: calendar-refused", "updated: attendee-replied"]
     assert desk.told()[0].entry.detail == "undo of entry 1, updated: attendee-replied; 409"
     assert desk.ledger.recall("alice", UID) == remembered
-    assert not desk.ledger.is_undone(desk.told()[1].entry.digest, "alice")
+    assert not desk.ledger.standing(desk.told()[1].entry.digest, "alice", "", BEGIN).undone
     desk.later(minutes=5)
     assert isinstance(undo(_doors(desk), 1), Undoing)
 

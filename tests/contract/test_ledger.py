@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from imipd.ledger import Entry, Ledger, Query
+from imipd.ledger import Entry, Ledger, Query, Recorded
 from imipd.ledger.memory import MemoryLedger
 from imipd.ledger.sql import open_ledger
 from imipd.memory import NOTHING, Memory, Revision
@@ -132,19 +132,21 @@ def test_what_is_taken_back_is_forgotten_and_marked(ledger: Ledger) -> None:
     before = replace(BOB, sequence=0)
     for each in (other, replace(ENTRY, displaced=Memory((before,), ()))):
         ledger.complete(each)
-    assert not ledger.is_undone(ENTRY.digest, ENTRY.account)
+    assert not ledger.standing(ENTRY.digest, ENTRY.account, "", NOON).undone
     undo = undoing(ledger, ENTRY.digest, revisions=(before,), tombstones=(), displaced=Memory((BOB,), (GONE,)))
     ledger.intend(undo)
     assert recalled(ledger) == ({BOB}, {GONE})
     assert states(ledger) == {"d0": False, "d1": False, "undo": False}
-    assert ledger.is_undone(ENTRY.digest, ENTRY.account)  # its mail may come between the write and the completion
+    assert ledger.standing(
+        ENTRY.digest, ENTRY.account, "", NOON
+    ).undone  # its mail may come between the write and the completion
     ledger.complete(undo)
     assert recalled(ledger) == ({before}, set())
     assert states(ledger) == {"d0": False, "d1": True, "undo": False}
     assert ledger.recall(ENTRY.account, "other") != NOTHING
-    assert ledger.is_undone(ENTRY.digest, ENTRY.account)
-    assert not ledger.is_undone(ENTRY.digest, "carol")
-    assert not ledger.is_undone("d0", ENTRY.account)
+    assert ledger.standing(ENTRY.digest, ENTRY.account, "", NOON).undone
+    assert not ledger.standing(ENTRY.digest, "carol", "", NOON).undone
+    assert not ledger.standing("d0", ENTRY.account, "", NOON).undone
 
 
 def test_an_undo_that_is_taken_back_counts_no_more(ledger: Ledger) -> None:
@@ -153,7 +155,7 @@ def test_an_undo_that_is_taken_back_counts_no_more(ledger: Ledger) -> None:
         ledger.complete(replace(undoing(ledger, of), digest=digest))
         expected = {"undo": [True], "redo": [False, True], "again": [True, False, True]}[digest]
         assert [states(ledger)[each] for each in (ENTRY.digest, "undo", "redo")[: len(expected)]] == expected
-        assert ledger.is_undone(ENTRY.digest, ENTRY.account) == expected[0]
+        assert ledger.standing(ENTRY.digest, ENTRY.account, "", NOON).undone == expected[0]
 
 
 def test_an_entry_that_was_taken_back_stays_so_when_it_is_written_again(ledger: Ledger) -> None:
@@ -184,9 +186,35 @@ def test_changes_are_counted_for_each_originator_and_account(ledger: Ledger) -> 
         ledger.complete(each)
     for name, each in others.items():
         (ledger.intend if name == "intended" else ledger.complete)(replace(each, digest=name))
-    assert ledger.applied("alice", "bob@example.net", NOON - DAY) == 2
-    assert ledger.applied("alice", "bob@example.net", NOON) == 1
-    assert ledger.applied("alice", "bob@example.net", NOON + DAY) == 0
+    assert ledger.standing("", "alice", "bob@example.net", NOON - DAY).applied == 2
+    assert ledger.standing("", "alice", "bob@example.net", NOON).applied == 1
+    assert ledger.standing("", "alice", "bob@example.net", NOON + DAY).applied == 0
+
+
+def test_what_is_completed_as_intended_is_what_was_intended(ledger: Ledger) -> None:
+    """But for where it went, in which version, and how long that took."""
+    ledger.intend(replace(ENTRY, href="", etag="", duration=0.1))
+    ledger.complete(ENTRY, as_intended=True)
+    found = ledger.find(ENTRY.digest, ENTRY.recipient)
+    assert found == Recorded(1, True, ENTRY)
+    assert recalled(ledger) == ({BOB}, {GONE})
+    assert ledger.standing("", "alice", "bob@example.net", NOON - DAY).applied == 1
+
+
+def test_what_another_node_has_intended_meanwhile_does_not_stand_for_what_we_did(ledger: Ledger) -> None:
+    """The same mail may reach two nodes, one of which finds the calendar as the other has left it."""
+    ledger.intend(ENTRY)
+    ledger.intend(replace(ENTRY, time=NOON + DAY, former=b"theirs", outcome="added"))
+    ledger.complete(ENTRY, as_intended=True)
+    found = ledger.find(ENTRY.digest, ENTRY.recipient)
+    assert found == Recorded(1, True, ENTRY)
+
+
+def test_what_was_never_intended_is_completed_whole(ledger: Ledger) -> None:
+    """Its row may have been pruned in between."""
+    ledger.complete(ENTRY, as_intended=True)
+    found = ledger.find(ENTRY.digest, ENTRY.recipient)
+    assert found == Recorded(1, True, ENTRY)
 
 
 def undoing(ledger: Ledger, digest: str, **fields: Any) -> Entry:

@@ -1,6 +1,5 @@
 """What both databases of the ledger do beyond the door: hostile values, several processes, the tables."""
 
-import re
 import subprocess
 import sys
 import time
@@ -8,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
 
 import pytest
 from alembic import command
@@ -16,12 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, text
 
 from imipd.ledger import LedgerError, Query, schema
 from imipd.ledger.database import open_database
 from imipd.ledger.schema import bring_up_to_date
-from imipd.ledger.sql import SqlLedger, open_ledger
+from imipd.ledger.sql import open_ledger
 from imipd.ledger.tables import HEAD, METADATA, VERSION_TABLE
 from imipd.memory import NOTHING, Revision
 from ledgers import BOB, ENTRY, GONE, NOON, SQL_URLS, recalled, url_of
@@ -82,7 +80,7 @@ def test_no_text_from_a_mail_makes_an_entry_unwritable(sql_url: str, text: str) 
     assert found is not None
     assert found.entry.recurrence_ids == (text,)
     assert len(ledger.log(Query(recipient=text, uid=text))) == 1
-    assert ledger.applied(text, text, NOON - timedelta(days=1)) == 1
+    assert ledger.standing("", text, text, NOON - timedelta(days=1)).applied == 1
     assert ledger.log(Query(uid=text + "x")) == ()
     memory = ledger.recall(text, text)
     assert (len(memory.revisions), len(memory.tombstones)) == (1, 1)
@@ -231,25 +229,8 @@ def test_entries_of_the_first_tables_are_kept(sql_url: str, originator: str, kep
             None,
             False,
         )
-    assert ledger.applied("alice", kept, datetime(2026, 3, 10, tzinfo=UTC)) == 2
+    assert ledger.standing("", "alice", kept, datetime(2026, 3, 10, tzinfo=UTC)).applied == 2
     ledger.close()
-
-
-def test_what_is_asked_before_every_write_is_answered_from_indexes(tmp_path: Path) -> None:
-    """However many entries one account has: in a flood, too."""
-    database = open_database(f"sqlite:///{tmp_path}/ledger.db")
-    bring_up_to_date(database)
-    ledger, asked = SqlLedger(database, 30), list[tuple[str, Any]]()
-    event.listen(database.engine, "before_cursor_execute", lambda *said: asked.append((said[2], said[3])))
-    ledger.applied("alice", "bob@example.net", NOON)
-    ledger.is_undone("d1", "alice")
-    questions = [said for said in asked if said[0].startswith("SELECT")]
-    with database.reading() as connection:
-        plans = [connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", said).all() for text, said in questions]
-    used = [re.findall(r"USING (?:COVERING )?INDEX (\w+)", str(plan)) for plan in plans]
-    assert used == [["entry_applied"], ["sqlite_autoindex_entry_1", "entry_uid"]]
-    assert "SCAN" not in str(plans)
-    database.engine.dispose()
 
 
 def test_head_is_the_last_migration() -> None:

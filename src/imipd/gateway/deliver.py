@@ -246,7 +246,8 @@ class Gateway:
             ledger.intend(entry)
             done = self._write(judgement, arrival)
             duration = (self._doors.now() - arrival.time).total_seconds()
-            ledger.complete(replace(entry, href=done.href, etag=done.etag, duration=duration))
+            entry = replace(entry, href=done.href, etag=done.etag, duration=duration)
+            ledger.complete(entry, as_intended=True)
         elif judgement.decision.reason is not Reason.NO_CALENDAR_PART:  # ordinary mail has no entry
             before = ledger.find(entry.digest, entry.recipient)
             if before is None or not before.undone:  # what was taken back stays told, and is not remembered again

@@ -17,17 +17,12 @@ def restrained(decision: Decision, digest: str, arrival: Arrival, ledger: Ledger
     """Return the decision, or why it is not carried out (S7, S8). Raises LedgerError."""
     if not isinstance(decision, Added | Updated | Removed):
         return decision
-    if ledger.is_undone(digest, arrival.account.name):
-        return NoAction(Reason.UNDONE_HERE)
-    return _too_many(arrival, ledger) or decision
-
-
-def _too_many(arrival: Arrival, ledger: Ledger) -> Error | None:
-    """Return the refusal where the originator has changed enough; mails processed at that moment may pass besides."""
     limit, originator = arrival.account.policy.changes_per_hour, arrival.mail.originator or ""
-    if not limit:
-        return None
-    done = ledger.applied(arrival.account.name, originator, arrival.time - HOUR) + arrival.planned
-    if done < limit:
-        return None
+    since = arrival.time - HOUR if limit else arrival.time  # nothing to count where nothing is limited
+    standing = ledger.standing(digest, arrival.account.name, originator, since)
+    if standing.undone:
+        return NoAction(Reason.UNDONE_HERE)
+    done = standing.applied + arrival.planned
+    if not limit or done < limit:  # mails that are processed at this moment may pass besides
+        return decision
     return Error(Reason.RATE_LIMITED, f"{originator or 'no single From'}: {done} changes in the last hour")

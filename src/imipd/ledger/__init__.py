@@ -81,18 +81,16 @@ class Ledger(Protocol):
     def numbered(self, number: int) -> Recorded | None:
         """Return the entry with this number."""
 
-    def is_undone(self, digest: str, account: str) -> bool:
-        """Return whether what this message did to the account, whoever its recipient, was or is being taken back."""
-
-    def applied(self, account: str, originator: str, since: datetime) -> int:
-        """Return how many messages of one originator have changed the account after `since`."""
+    def standing(self, digest: str, account: str, originator: str, since: datetime) -> "Standing":
+        """Return what speaks against carrying out a message: that it was taken back, and changes after `since`."""
 
     def intend(self, entry: Entry) -> None:
         """Write down what is about to be done; takes the place of an entry with the same key."""
 
-    def complete(self, entry: Entry) -> None:
+    def complete(self, entry: Entry, *, as_intended: bool = False) -> None:
         """Write down what was done; takes the place of an entry with the same key.
 
+        `as_intended`: but for `href`, `etag` and `duration` it is what `intend` was given before.
         What it leaves to remember stays, even where the entry is written anew. Its postponement is cleared. One that
         takes another entry back marks that as undone, and what it displaces is forgotten.
         """
@@ -108,6 +106,16 @@ class Ledger(Protocol):
 
     def close(self) -> None:
         """Let go of the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the ledger knows of a message before it is carried out."""
+
+    undone: bool
+    """Whether what it did to the account, whoever its recipient, was or is being taken back."""
+    applied: int
+    """How many messages of its originator have changed the account."""
 
 
 @dataclass(frozen=True, slots=True)

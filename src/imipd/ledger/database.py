@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError, StatementError
@@ -19,6 +20,9 @@ from . import LedgerError
 
 BUSY_SECONDS = 15.0
 """How long a writer waits for the other writers of a SQLite file."""
+
+POOL: dict[str, Any] = {"pool_size": 0, "pool_use_lifo": True}
+"""A connection for each thread, without a limit, and kept; the last one first, whose cache is warm."""
 
 POSTGRESQL_OPTIONS = {"connect_timeout": "10", "tcp_user_timeout": "30000", "application_name": "imipd"}
 
@@ -41,17 +45,22 @@ HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """An open database: `reading` and `writing` each hold one transaction."""
+    """An open database: `reading` holds a connection, `writing` a transaction."""
 
     engine: Engine
+    reader: Engine
+    """The same connections, on which a statement that only reads is a transaction of its own."""
     name: str
     """As it may be shown: the file, or the server without user and password."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Hold a transaction that only reads and keeps no writer waiting."""
-        with self._worded(), self.engine.connect() as connection:
-            yield connection.execution_options(imipd_reads=True)
+        """Hold a connection that only reads and keeps no writer waiting; each statement sees a state of its own.
+
+        A transaction around one statement would cost as much again, and PostgreSQL two more journeys.
+        """
+        with self._worded(), self.reader.connect() as connection:
+            yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -88,10 +97,10 @@ def _sqlite(url: URL) -> Database:
     # With isolation_level None the driver leaves BEGIN to us; by itself it would begin at the first change,
     # and two processes that have both read by then lock each other out.
     options = {"timeout": BUSY_SECONDS, "isolation_level": None}
-    engine = create_engine(url, connect_args=options, hide_parameters=True)
+    engine = create_engine(url, connect_args=options, hide_parameters=True, **POOL)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
-    return Database(engine, url.database)
+    return Database(engine, engine.execution_options(imipd_reads=True), url.database)
 
 
 def _make_file(path: Path) -> None:
@@ -129,8 +138,8 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    reads = connection.get_execution_options().get("imipd_reads", False)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+    if not connection.get_execution_options().get("imipd_reads", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _postgresql(url: URL) -> Database:
@@ -141,10 +150,11 @@ def _postgresql(url: URL) -> Database:
             url.set(drivername="postgresql+psycopg", query=options),
             hide_parameters=True,
             pool_pre_ping=True,  # a restarted server costs one question, not a mail's delay
+            **POOL,
         )
     except ImportError as error:
         raise LedgerError(f"ledger {name}: psycopg is missing. Install imipd[postgresql]") from error
-    return Database(engine, name)
+    return Database(engine, engine.execution_options(isolation_level="AUTOCOMMIT"), name)
 
 
 OPENERS: dict[str, Callable[[URL], Database]] = {"sqlite": _sqlite, "postgresql": _postgresql}

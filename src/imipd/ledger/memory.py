@@ -9,7 +9,7 @@ from typing import TypeVar
 from imipd.index import Index, MemoryIndex
 from imipd.memory import Memory, Revision, Tombstone
 
-from . import MEMORY_DAYS, WRITTEN, Entry, Query, Recorded
+from . import MEMORY_DAYS, WRITTEN, Entry, Query, Recorded, Standing
 
 Key = tuple[str, str]
 Place = tuple[str, str]
@@ -45,24 +45,16 @@ class MemoryLedger:
         with self._lock:
             return self._at(number)
 
-    def is_undone(self, digest: str, account: str) -> bool:
+    def standing(self, digest: str, account: str, originator: str, since: datetime) -> Standing:
         with self._lock:
             held = list(self._entries.values())
-        begun = {each.entry.undoes for each in held if not each.completed}
-        theirs = [each for each in held if (each.entry.digest, each.entry.account) == (digest, account)]
-        return any(each.undone or each.number in begun for each in theirs)
-
-    def applied(self, account: str, originator: str, since: datetime) -> int:
-        with self._lock:
-            done = [each.entry for each in self._entries.values() if each.completed and each.entry.outcome in WRITTEN]
-        theirs = [each for each in done if (each.account, each.originator, each.undoes) == (account, originator, None)]
-        return sum(each.time > since for each in theirs)
+        return Standing(_is_undone(held, digest, account), _applied(held, (account, originator), since))
 
     def intend(self, entry: Entry) -> None:
         with self._lock:
             self._put(entry, completed=False)
 
-    def complete(self, entry: Entry) -> None:
+    def complete(self, entry: Entry, *, as_intended: bool = False) -> None:  # noqa: ARG002 - it costs nothing here
         place = entry.account, entry.uid
         with self._lock:
             self._put(entry, completed=True)
@@ -122,6 +114,18 @@ class MemoryLedger:
 
     def _at(self, number: int) -> Recorded | None:
         return next((each for each in self._entries.values() if each.number == number), None)
+
+
+def _is_undone(held: list[Recorded], digest: str, account: str) -> bool:
+    begun = {each.entry.undoes for each in held if not each.completed}
+    theirs = [each for each in held if (each.entry.digest, each.entry.account) == (digest, account)]
+    return any(each.undone or each.number in begun for each in theirs)
+
+
+def _applied(held: list[Recorded], whose: tuple[str, str], since: datetime) -> int:
+    done = [each.entry for each in held if each.completed and each.entry.outcome in WRITTEN]
+    theirs = [each for each in done if (each.account, each.originator, each.undoes) == (*whose, None)]
+    return sum(each.time > since for each in theirs)
 
 
 def _remember(kept: dict[K, tuple[datetime, V]], key: K, time: datetime, value: V) -> None:

@@ -35,6 +35,16 @@ def to_recorded(row: Mapping[Any, Any]) -> Recorded:
     return Recorded(number, completed, Entry(**columns), undone)
 
 
+def to_memory(rows: Sequence[Any]) -> Memory:
+    """Return what rows of `statements.remembered` say."""
+    return Memory(
+        tuple(
+            Revision(r.party, r.recurrence_id, r.sequence, r.dtstamp, r.date, r.first) for r in rows if not r.is_buried
+        ),
+        tuple(Tombstone(r.party, r.recurrence_id, r.sequence, r.dtstamp) for r in rows if r.is_buried),
+    )
+
+
 def remembered(values: Sequence[Revision] | Sequence[Tombstone], entry: Entry) -> list[Row]:
     """Return what `entry` leaves to remember as rows, in an order that keeps two writers from deadlock."""
     place = {"account": entry.account, "uid": entry.uid, "time": entry.time}

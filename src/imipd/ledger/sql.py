@@ -1,7 +1,7 @@
 """The ledger in a database: SQLite for one node, PostgreSQL for several.
 
-The rule here: each call is one transaction, and what is safe when several nodes do it at once is left to the
-database (one upsert, never read-then-write).
+The rule here: each call that writes is one transaction, and what is safe when several nodes do it at once is left to
+the database (one upsert, never read-then-write).
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, Table, delete, select, update
 
 from imipd.index import Index
-from imipd.memory import Memory, Revision, Tombstone
+from imipd.memory import Memory
 
-from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded, statements
+from . import MEMORY_DAYS, Entry, Ledger, Query, Recorded, Standing, statements
 from .database import Database, open_database
 from .index import SqlIndex
 from .memory import MemoryLedger
-from .rows import Row, remembered, to_recorded, to_row
+from .rows import Row, remembered, to_memory, to_recorded, to_row
 from .schema import bring_up_to_date, is_made
 from .tables import COLLECTION, ENTRY, POSTPONED, REVISION, TOMBSTONE
 
@@ -58,14 +58,9 @@ class SqlLedger:
         self.index: Index = SqlIndex(database, lambda: datetime.now(UTC))
 
     def recall(self, account: str, uid: str) -> Memory:
-        place = {"account": account, "uid": uid}
         with self._database.reading() as connection:
-            revisions = connection.execute(statements.remembered(REVISION), place).mappings().all()
-            tombstones = connection.execute(statements.remembered(TOMBSTONE), place).mappings().all()
-        return Memory(
-            tuple(Revision(**row) for row in revisions),
-            tuple(Tombstone(**row) for row in tombstones),
-        )
+            rows = connection.execute(statements.remembered(), {"account": account, "uid": uid}).all()
+        return to_memory(rows)
 
     def find(self, digest: str, recipient: str) -> Recorded | None:
         return self._one(statements.with_key(), {"key_digest": digest, "key_recipient": recipient})
@@ -79,22 +74,21 @@ class SqlLedger:
             row = connection.execute(statement, named).mappings().one_or_none()
         return None if row is None else to_recorded(row)
 
-    def is_undone(self, digest: str, account: str) -> bool:
-        with self._database.reading() as connection:
-            return any(connection.scalars(statements.undone(), {"digest": digest, "account": account}))
-
-    def applied(self, account: str, originator: str, since: datetime) -> int:
+    def standing(self, digest: str, account: str, originator: str, since: datetime) -> Standing:
         whose = {"account": account, "originator": originator, "since": since}
         with self._database.reading() as connection:
-            return connection.execute(statements.applied(), whose).scalar_one()
+            applied = connection.execute(statements.applied(), whose).scalar_one()
+            undone = any(connection.scalars(statements.undone(), {"digest": digest, "account": account}))
+        return Standing(undone, applied)
 
     def intend(self, entry: Entry) -> None:
         with self._database.writing() as connection:
             _put(connection, ENTRY, [to_row(entry, completed=False)])
 
-    def complete(self, entry: Entry) -> None:
+    def complete(self, entry: Entry, *, as_intended: bool = False) -> None:
         with self._database.writing() as connection:
-            _put(connection, ENTRY, [to_row(entry, completed=True)])
+            if not (as_intended and _is_completed(connection, entry)):
+                _put(connection, ENTRY, [to_row(entry, completed=True)])
             if entry.undoes is not None:
                 _take_back(connection, entry, entry.undoes)
             _put(connection, REVISION, remembered(entry.revisions, entry))
@@ -145,6 +139,16 @@ def _take_back(connection: Connection, entry: Entry, number: int) -> None:
     while target is not None:
         connection.execute(update(ENTRY).where(ENTRY.c.number == target).values(undone=undone))
         target, undone = connection.scalar(select(ENTRY.c.undoes).where(ENTRY.c.number == target)), not undone
+
+
+def _is_completed(connection: Connection, entry: Entry) -> bool:
+    """Complete what was intended at this time, and return whether that is still there.
+
+    The objects in it, which are most of it, need not be written a second time.
+    """
+    key = {"key_digest": entry.digest, "key_recipient": entry.recipient, "key_time": entry.time}
+    done = {"completed": True, "href": entry.href, "etag": entry.etag, "duration": entry.duration}
+    return connection.execute(statements.completed(), key | done).rowcount == 1
 
 
 def _put(connection: Connection, table: Table, rows: Sequence[Row]) -> None:

@@ -6,11 +6,27 @@ What a statement asks for is bound by name when it is executed.
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, delete, exists, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Delete,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    delete,
+    exists,
+    func,
+    literal_column,
+    null,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects import sqlite
 
 from . import WRITTEN
-from .tables import COLLECTION, ENTRY, POSTPONED, SEEN
+from .tables import COLLECTION, ENTRY, POSTPONED, REVISION, SEEN, TOMBSTONE
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -19,11 +35,18 @@ if TYPE_CHECKING:
 
 
 @cache
-def remembered(table: Table) -> Select[Any]:
-    """Select what `table` remembers of ``account`` and ``uid``, oldest first."""
-    columns = [column for column in table.c if column.name not in ("account", "uid", "time")]
-    of_uid = table.c.account == bindparam("account"), table.c.uid == bindparam("uid")
-    return select(*columns).where(*of_uid).order_by(table.c.time, *columns)
+def remembered() -> CompoundSelect[Any]:
+    """Select what is remembered of ``account`` and ``uid``, oldest first; of tombstones ``is_buried`` is 1."""
+    names = [column.name for column in REVISION.c if column.name not in ("account", "uid")]
+    revisions = select(literal_column("0").label("is_buried"), *(REVISION.c[name] for name in names))
+    said = (TOMBSTONE.c[name] if name in TOMBSTONE.c else null().label(name) for name in names)
+    tombstones = select(literal_column("1").label("is_buried"), *said)
+    both = (each.where(*_of_uid(table)) for each, table in ((revisions, REVISION), (tombstones, TOMBSTONE)))
+    return union_all(*both).order_by("time", "is_buried", *names)
+
+
+def _of_uid(table: Table) -> tuple[ColumnElement[bool], ...]:
+    return table.c.account == bindparam("account"), table.c.uid == bindparam("uid")
 
 
 @cache
@@ -64,6 +87,12 @@ def versions() -> Select[Any]:
     here = SEEN.c.collection == COLLECTION.c.number
     named = COLLECTION.c.name == bindparam("name")
     return select(COLLECTION.c.state, SEEN.c.path, SEEN.c.etag).outerjoin(SEEN, here).where(named)
+
+
+@cache
+def completed() -> Update:
+    """Update the entry of ``key_digest`` and ``key_recipient``, if its time is ``key_time``."""
+    return update(ENTRY).where(*_key(ENTRY), ENTRY.c.time == bindparam("key_time"))
 
 
 @cache

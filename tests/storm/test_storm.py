@@ -110,17 +110,21 @@ def arrives(lab: tuple[Server, Proxy, Path], place: str, method: str, fault: Fau
     server, proxy, folder = lab
     minute = list(product(METHODS, Fault)).index((method, fault)) + 1
     letter = answer(f"{method}.{fault}@example.org", PEOPLE[0], "ACCEPTED", minute)
+    name = f"{letter.uid}.ics"
+    if method == "REPORT":  # it asks for what is new and under an unusual name
+        Calendar(server).ask("MOVE", WORK + name, Destination=f"{server.origin}{WORK}moved-{name}")
+        name = f"moved-{name}"
     proxy.script = once(method, fault)
     queue = Queue([place], [letter])
     queue.run(1)
     assert proxy.injected[method, fault] == 1
     assert not queue.refused
-    check_one(letter, Calendar(server), sqlite_of(folder))
+    check_one(letter, name, Calendar(server), sqlite_of(folder))
 
 
-def check_one(letter: Letter, calendar: Calendar, ledger: str) -> None:
+def check_one(letter: Letter, name: str, calendar: Calendar, ledger: str) -> None:
     """The answer is in the calendar, and told once."""
-    stored = calendar.ask("GET", f"{WORK}{letter.uid}.ics")[2].replace(b"\r\n ", b"")
+    stored = calendar.ask("GET", WORK + name)[2].replace(b"\r\n ", b"")
     (line,) = [row for row in stored.splitlines() if letter.attendee.encode() in row]
     assert f"PARTSTAT={letter.partstat}".encode() in line
     assert told(ledger, letter.message_id) == ["updated: attendee-replied"]
@@ -143,7 +147,7 @@ class TestStorm:
             queue.run()
             writer.join()
         assert not queue.refused
-        assert proxy.injected.total() > 20
+        assert proxy.injected.total() > 5
         check(letters, calendar, sqlite_of(tmp_path))
         assert not writer.lost(b"".join(calendar.objects()))
 

@@ -36,6 +36,7 @@ def main(figures: Path, plot: Path) -> None:
     page, panels = pyplot.subplots(1, len(servers), figsize=(width, 3.6), sharex=True, sharey=True, squeeze=False)
     for panel, server in zip(panels[0], servers, strict=True):
         _draw(panel, [one for one in rows if one["server"] == server], f"{NAMES[server]} {_short(found, server)}")
+    panels[0][0].set_xticks(sorted({one["events"] for one in rows}))  # shared by all
     panels[0][0].set_ylabel("answers a second")
     lines = {line.get_label(): line for panel in panels[0] for line in panel.get_lines()}
     page.legend(lines.values(), lines.keys(), loc="upper center", ncols=3, frameon=False)
@@ -56,7 +57,6 @@ def _draw(panel: Axes, rows: list[dict[str, Any]], title: str) -> None:
     panel.set_title(title, fontsize=10)
     panel.set_xscale("log")
     panel.set_yscale("log")
-    panel.set_xticks(sorted({one["events"] for one in rows}))
     panel.set_xlabel("events in the calendar")
     for axis in (panel.xaxis, panel.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))

@@ -1,7 +1,8 @@
 """The address in From, To or Delivered-To (RFC 5322 §3.4), or the statement that it cannot be told.
 
 Authority rests on the address in From, so the rule is: what two readers could read differently is not read at
-all. The library has two, and both must find the same one address; a display name never counts.
+all. The library has two, and both must find the same one address; a display name never counts. Nobody is asked about
+what is so plain that there is one way to read it.
 """
 
 import re
@@ -19,6 +20,10 @@ _COMMENTS = 20
 
 _ATOM = r"[^\s@<>()\[\],:;\"\\\x00-\x1f\x7f]+"
 _ADDRESS = re.compile(rf"{_ATOM}@(?:{_ATOM}|\[[0-9a-zA-Z.:]+\])")
+_PLAIN_ADDRESS = r"[A-Za-z0-9_+-]+(?:\.[A-Za-z0-9_+-]+)*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*"
+_PLAIN_NAME = r"(?:[A-Za-z0-9]+(?: [A-Za-z0-9]+)*|\"[A-Za-z0-9 ,.'-]*\")"
+PLAIN = re.compile(rf"({_PLAIN_ADDRESS})|(?:{_PLAIN_NAME} )?<({_PLAIN_ADDRESS})>")
+"""Nearly every mailbox: no comment, no escape, no encoded-word. The library takes half a millisecond for it."""
 _ENCODED = re.compile(r"=\?[^?\s]+\?[bq]\?[^?\s]*\?=", re.IGNORECASE)
 # Debian's Python 3.11.2 and later releases find nothing in "bob@example.net <bob@example.net>" unless told so.
 _TOLERANT = {"strict": False} if hasattr(utils, "supports_strict_parsing") else {}
@@ -29,6 +34,8 @@ def only_address(value: str) -> str | None:
     """Return the comparable address of a field that holds exactly one mailbox, else None."""
     if len(value) > LONGEST or value.count("(") > _COMMENTS or "\0" in value:
         return None
+    if plain := PLAIN.fullmatch(value):
+        return comparable(plain[1] or plain[2])
     nobody: set[str] = set()
     found = readable(nobody, _as_before, value)
     address = next(iter(found), "")

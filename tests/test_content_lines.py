@@ -65,3 +65,24 @@ def test_a_moment_is_that_of_the_library(value: str) -> None:
 
 def read(value: str) -> object:
     return read_one(lines.of_text(f"DTSTART:{value}"), Zones(lines.component("VCALENDAR", [])))
+
+
+@given(
+    st.lists(st.text('aé\U0001f600;:,\\" \t\x0b\x7f\r', max_size=40), min_size=1, max_size=4),
+    st.sampled_from(["\r\n", "\n", "\r\r\n"]),
+    st.integers(0, 80),
+)
+def test_a_line_is_folded_anew_unless_it_already_is_as_we_write_it(pieces: list[str], end: str, length: int) -> None:
+    """What is kept has the bytes, the name and the text that it would be given."""
+    folded = f"X-A:{'a' * length}" + f"{end} ".join(pieces)
+    calendar = lines.read(f"BEGIN:VCALENDAR{end}{folded}{end}END:VCALENDAR{end}".encode())
+    kept = lines.refolded(calendar).lines
+    assert kept == tuple(lines.of_text(lines._CONTROL.sub(" ", line.text)) for line in calendar.lines)
+
+
+def test_lines_are_found_by_name_in_their_order() -> None:
+    body = b"BEGIN:VCALENDAR\r\nA:1\r\nB:2\r\nBEGIN:A\r\nA:0\r\nEND:A\r\nA:3\r\nEND:VCALENDAR\r\n"
+    calendar = lines.read(body)
+    assert [line.value for line in calendar.all("A")] == ["1", "3"]
+    assert calendar.all("C") == ()
+    assert [line.value for line in calendar.put("A", [lines.written("A", "9")]).all("A")] == ["9"]

@@ -5,8 +5,8 @@ single values for us but never writes a line that we did not change: every `Line
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 
 from icalendar.parser import Contentline
@@ -150,9 +150,16 @@ class Component:
         """The subcomponents."""
         return tuple(item for item in self.content if isinstance(item, Component))
 
+    @cached_property
+    def _named(self) -> Mapping[str, list[Line]]:
+        named: dict[str, list[Line]] = {}
+        for line in self.lines:
+            named.setdefault(line.name, []).append(line)
+        return named
+
     def all(self, name: str) -> tuple[Line, ...]:
         """Return the lines with this name."""
-        return tuple(line for line in self.lines if line.name == name)
+        return tuple(self._named.get(name, ()))
 
     def one(self, name: str) -> Line | None:
         """Return the line with this name or None. Raises MalformedError where there are several."""
@@ -163,7 +170,7 @@ class Component:
 
     def with_content(self, content: Iterable["Line | Component"]) -> "Component":
         """Return this component with other lines and subcomponents."""
-        return replace(self, content=tuple(content))
+        return Component(self.name, tuple(content), self.begin, self.end)
 
     def put(self, name: str, lines: Iterable[Line]) -> "Component":
         """Return this component with `lines` in the place of all that have this name, or after the last line."""
@@ -223,9 +230,16 @@ def refolded(original: Component) -> Component:
         if isinstance(item, Component):
             content.append(refolded(item))
         elif item.name and item.text not in said:
-            content.append(of_text(_CONTROL.sub(" ", item.text)))
+            content.append(item if _is_written(item) else of_text(_CONTROL.sub(" ", item.text)))
             said |= {item.text} if item.name in ONCE else set()
     return component(original.name, content)
+
+
+def _is_written(line: Line) -> bool:
+    """Return whether a line has the bytes in which we would write it: most have."""
+    if len(line.raw) > LONGEST_ROW + 2 or _CONTROL.search(line.text):
+        return False
+    return line.raw == line.text.encode("utf-8", "surrogateescape") + b"\r\n"
 
 
 def read(body: bytes, max_components: int = 2000) -> Component:

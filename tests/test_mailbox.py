@@ -32,6 +32,16 @@ def test_what_two_readers_read_differently_is_not_plain(before: str, after: str)
             assert mailbox._as_before(value) == mailbox._as_now(value)
 
 
+def test_no_character_makes_plain_what_is_read_differently() -> None:
+    """In each place of a mailbox."""
+    for number in range(0x180):
+        c = chr(number)
+        for value in (f'"a{c}" <b@c>', f"a{c} <b@c>", f"a{c}b@c", f"<b@c{c}d>", f"<b@c>{c}", f"{c}b@c", f"b@c{c}"):
+            if mailbox.PLAIN.fullmatch(value):
+                assert len(mailbox._as_before(value)) == 1
+                assert mailbox._as_before(value) == mailbox._as_now(value)
+
+
 @pytest.mark.parametrize(
     "value",
     [

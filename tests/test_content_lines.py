@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from icalendar import vDDDTypes
 from icalendar.parser import Contentline
@@ -72,6 +72,9 @@ def read(value: str) -> object:
     st.sampled_from(["\r\n", "\n", "\r\r\n"]),
     st.integers(0, 80),
 )
+@example([""], "\r\n", 71)  # 75 octets
+@example([""], "\r\n", 72)
+@example(["é"], "\r\n", 70)
 def test_a_line_is_folded_anew_unless_it_already_is_as_we_write_it(pieces: list[str], end: str, length: int) -> None:
     """What is kept has the bytes, the name and the text that it would be given."""
     folded = f"X-A:{'a' * length}" + f"{end} ".join(pieces)

@@ -1,16 +1,19 @@
 """What the ledger costs a message: statements, transactions and connections are counted, never timed."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
+from imipd.ledger import LedgerError
 from imipd.ledger.database import open_database
 from imipd.ledger.schema import bring_up_to_date
-from imipd.ledger.sql import SqlLedger
+from imipd.ledger.sql import SqlLedger, open_ledger
 from ledgers import ENTRY, NOON
 
 
@@ -61,3 +64,36 @@ def test_every_thread_keeps_its_connection(tmp_path: Path) -> None:
                 held.enter_context(database.reading()).exec_driver_sql("SELECT 1")
     assert len(opened) == 20
     database.engine.dispose()
+
+
+def test_threads_that_write_wait_for_each_other_and_not_for_sqlite(tmp_path: Path) -> None:
+    """It would let them sleep and ask again; here who waits begins when the one before is done."""
+    database, begun = open_database(f"sqlite:///{tmp_path}/ledger.db"), list[str]()
+    bring_up_to_date(database)
+    ledger = SqlLedger(database, 30)
+    event.listen(database.engine, "before_cursor_execute", lambda *of: begun.append(of[2]))
+    with ThreadPoolExecutor(1) as pool:
+        with database.writing():
+            begun.clear()
+            waiting = pool.submit(ledger.intend, ENTRY)
+            assert wait((waiting,), timeout=0.2).not_done
+            assert begun == []
+        waiting.result()
+    assert begun[0] == "BEGIN IMMEDIATE"
+    database.engine.dispose()
+
+
+def test_a_thread_does_not_wait_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after an error can be written again."""
+    monkeypatch.setattr("imipd.ledger.database.BUSY_SECONDS", 0.1)
+    ledger = open_ledger(f"sqlite:///{tmp_path}/ledger.db")
+    assert isinstance(ledger, SqlLedger)
+    with ThreadPoolExecutor(1) as pool, ledger._database.writing():
+        error = pool.submit(ledger.intend, ENTRY).exception()
+    assert isinstance(error, LedgerError)
+    assert str(error) == (
+        f"ledger {tmp_path}/ledger.db: database is locked."
+        " Another process kept it locked for 15 s: is a backup reading it?"
+    )
+    ledger.intend(ENTRY)
+    ledger.close()

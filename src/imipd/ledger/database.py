@@ -5,6 +5,7 @@ The rule here: whatever a driver raises leaves as `LedgerError`, and no text hol
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ class Database:
     """The same connections, on which a statement that only reads is a transaction of its own."""
     name: str
     """As it may be shown: the file, or the server without user and password."""
+    turn: "threading.Lock | None" = None
+    """Held by the thread that writes, where only one can: SQLite lets the others sleep, up to a tenth of a second."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -65,8 +68,21 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """Hold a transaction that is committed at the end, or on an error leaves nothing behind."""
-        with self._worded(), self.engine.begin() as connection:
+        with self._worded(), self._alone(), self.engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Wait until no other thread writes; other processes are waited for by the database itself."""
+        if self.turn is None:
+            yield
+            return
+        if not self.turn.acquire(timeout=BUSY_SECONDS):
+            raise LedgerError(f"ledger {self.name}: database is locked. {HINTS[sqlite3.SQLITE_BUSY]}")
+        try:
+            yield
+        finally:
+            self.turn.release()
 
     @contextmanager
     def _worded(self) -> Iterator[None]:
@@ -100,7 +116,7 @@ def _sqlite(url: URL) -> Database:
     engine = create_engine(url, connect_args=options, hide_parameters=True, **POOL)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
-    return Database(engine, engine.execution_options(imipd_reads=True), url.database)
+    return Database(engine, engine.execution_options(imipd_reads=True), url.database, threading.Lock())
 
 
 def _make_file(path: Path) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -192,6 +193,8 @@ def test_a_worker_that_cannot_start_is_tried_again_ever_later(daemon: Daemon, pa
     os.kill(children(daemon.process.pid)[0], signal.SIGKILL)
     until(lambda: len(pauses(daemon)) >= 3)
     assert pauses(daemon)[:3] == [0.5, 1.0, 2.0]
+    assert [line["code"] for line in ended(daemon)][:3] == [-signal.SIGKILL, os.EX_TEMPFAIL, os.EX_TEMPFAIL]
+    assert "Traceback" not in daemon.log.read_text()
     assert asked(page, "/readyz") == (503, "1 of 2 workers are missing\n")
     (tmp_path / "ledger.db").rmdir()
     (tmp_path / "away.db").rename(tmp_path / "ledger.db")
@@ -242,6 +245,11 @@ def test_a_password_command_runs_once(tmp_path: Path, calendars: Liar) -> None:
 
 
 def pauses(daemon: Daemon) -> list[float]:
-    """Return how long it waited each time; a worker that cannot start says so without JSON."""
+    """Return how long it waited each time."""
+    return [line["again"] for line in ended(daemon)]
+
+
+def ended(daemon: Daemon) -> list[dict[str, Any]]:
+    """Return what was logged of each process that has ended; a worker that cannot start says so without JSON."""
     lines = [json.loads(row) for row in daemon.log.read_text().splitlines() if row.startswith("{")]
-    return [line["again"] for line in lines if line["event"] == "a process has ended"]
+    return [line for line in lines if line["event"] == "a process has ended"]

@@ -23,7 +23,7 @@ from imipd.web.metrics import Metrics
 from imipd.web.several import Several
 
 from . import assembly, logs, serve, watch
-from .nursery import HEEDED
+from .children import HEEDED
 from .roll import Roll
 
 log = structlog.get_logger("imipd")

@@ -23,8 +23,8 @@ from imipd.gateway import prepare
 from imipd.web import several
 
 from . import assembly, listening, serve, worker
+from .children import Children, Post
 from .listening import Certificates
-from .nursery import Nursery, Post
 from .roll import Roll, State
 from .worker import Ground
 
@@ -69,29 +69,28 @@ class Parent:
         self._settings, self._directory, self._ground = settings, directory, ground
         self._workers = [self._post(number) for number in range(1, settings.serve.workers + 1)]
         self._posts = [*self._workers, *([Post("page", self._show)] if settings.web and settings.web.listen else [])]
-        self._nursery = Nursery(self._posts)
+        self._children = Children(self._posts)
         self._state = State.STARTING
         self._code = os.EX_OK
         self._latest = inf
 
     def _post(self, number: int) -> Post:
-        # The settings are those of the moment in which it is forked.
-        return Post(
-            f"worker {number}",
-            lambda up: worker.work(self._ground, number, (self._settings, self._directory), self._nursery.lifeline, up),
-            number,
-        )
+        def work(up: Callable[[], None]) -> int:
+            # The settings are those of the moment in which it is forked.
+            return worker.work(self._ground, number, (self._settings, self._directory), self._children.lifeline, up)
+
+        return Post(f"worker {number}", work, number)
 
     def _show(self, up: Callable[[], None]) -> int:
-        return worker.show(self._ground, self._settings, self._nursery.lifeline, up)
+        return worker.show(self._ground, self._settings, self._children.lifeline, up)
 
     def keep(self) -> Callable[[], int]:
         """Keep every post manned until told to stop. Return what is left to do: in a child, its work."""
         while self._state is not State.STOPPING or any(post.pid for post in self._workers):
             for post in [post for post in self._vacant() if post.due <= time.monotonic()]:
-                if work := self._bear(post):
+                if work := self._begin(post):
                     return work
-            for heard in self._nursery.hear(self._until()):
+            for heard in self._children.hear(self._until()):
                 self._heed(heard)
             if time.monotonic() > self._latest:
                 self._latest = inf
@@ -105,9 +104,9 @@ class Parent:
         """Return when there is something to do even if nobody is heard."""
         return min([self._latest, *(post.due for post in self._vacant())])
 
-    def _bear(self, post: Post) -> Callable[[], int] | None:
+    def _begin(self, post: Post) -> Callable[[], int] | None:
         try:
-            work = self._nursery.bear(post)
+            work = self._children.begin(post)
         except OSError as error:
             log.error("no process to be had", error=str(error))
             post.missed(0.0)
@@ -186,7 +185,7 @@ class Parent:
 
     def _leave(self) -> int:
         """Be the last: the page has told until now that we stop."""
-        self._nursery.end()
+        self._children.end()
         for post in [post for post in self._posts if post.pid]:
             post.ended()
         shutil.rmtree(self._ground.folder, ignore_errors=True)

@@ -1,6 +1,8 @@
 """The children of a process: each is forked, says when it is up, and is missed when it ends, however it ends.
 
-The rule here: who forks has one thread, no event loop, and nothing open that a child could break.
+The rule here: who forks has one thread, no event loop, and nothing open that a child could break. Not multiprocessing
+(Python 3.11): its children would not end as `main` ends, with our exit codes and nothing secret in a traceback; those
+whose parent was killed would notice one after the other; and each fork that fails leaves four files open.
 """
 
 import os
@@ -78,8 +80,8 @@ class Post:
             os.close(self.pipe)
 
 
-class Nursery:
-    """Bears children and hears from them, and of signals."""
+class Children:
+    """Begins children and hears from them, and of signals."""
 
     def __init__(self, posts: Sequence[Post]) -> None:
         self._posts = posts
@@ -92,7 +94,7 @@ class Nursery:
         for number in HEEDED:
             signal.signal(number, lambda *_: None)
 
-    def bear(self, post: Post) -> Callable[[], int] | None:
+    def begin(self, post: Post) -> Callable[[], int] | None:
         """Fork. Return in the child what it shall do, in the parent None. Raises OSError."""
         ours, theirs = os.pipe()
         # A signal would be lost on a child that has the parent's handlers yet.

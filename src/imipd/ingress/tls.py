@@ -33,7 +33,8 @@ async def secured(
     transport = await asyncio.get_running_loop().start_tls(
         below, below.get_protocol(), context, server_side=True, ssl_handshake_timeout=timeout
     )
-    if transport is None:
+    # Where the connection was lost meanwhile, uvloop 0.23 returns a transport that is closed.
+    if transport is None or transport.is_closing():
         raise ConnectionResetError("the peer has gone")
     # asyncio has no public way to say it; aiosmtpd 1.4.6 does the same.
     reader._transport = writer._transport = transport  # type: ignore[attr-defined]

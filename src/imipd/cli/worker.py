@@ -109,7 +109,8 @@ def show(ground: Ground, settings: Config, lifeline: int, up: Callable[[], None]
             log.error("cannot listen", error=str(error))
             return os.EX_TEMPFAIL
         up()
-        os.read(lifeline, 1)
+        # Not read: a worker's event loop may have made it non-blocking, for all who hold it (libuv).
+        select.select([lifeline], [], [])
         if page:
             page.close()
     return os.EX_OK

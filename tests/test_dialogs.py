@@ -19,6 +19,7 @@ import pytest
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
 from imipd.ingress.threads import DeliveryThreads
+from loops import LOOPS, in_each_loop
 
 HERE = Path(__file__).parent / "dialogs"
 SETTINGS = Settings(hostname="imipd.example.org", size=100_000, recipients=4)
@@ -67,10 +68,10 @@ class Calendars:
 class Running:
     """A listener that runs in a thread of its own while the test talks to it."""
 
-    def __init__(self, place: str, listen: str) -> None:
+    def __init__(self, place: str, listen: str, loop: str = "asyncio") -> None:
         self.place = place
         self.calendars = Calendars()
-        self._loop = asyncio.new_event_loop()
+        self._loop = LOOPS[loop]()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
         self._listener = asyncio.run_coroutine_threadsafe(self._start(place, listen), self._loop).result(10)
         self.address = self._listener.addresses[0]
@@ -99,11 +100,12 @@ class Running:
         return client
 
 
+@in_each_loop
 @pytest.mark.parametrize(("place", "talk"), TALKS)
-def test_talk_goes_as_written(place: str, talk: Path, tmp_path: Path) -> None:
+def test_talk_goes_as_written(place: str, talk: Path, loop: str, tmp_path: Path) -> None:
     """The server says what the file says, and exactly the mails that it names are delivered."""
     steps = _steps(talk)
-    running = Running(place, f"unix:{tmp_path}/s" if place.endswith("unix") else "127.0.0.1:0")
+    running = Running(place, f"unix:{tmp_path}/s" if place.endswith("unix") else "127.0.0.1:0", loop)
     try:
         with running.connect() as client:
             _talk(client, [step for step in steps if step.mark[0] != "M"])

@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from imipd.ingress import Settings, lmtp
 from imipd.ingress.doorman import Peer, is_let_in
-from test_endpoint import HOST, deliver, in_loop, listening
+from loops import in_loop
+from test_endpoint import HOST, deliver, listening
 
 OURS = tuple(ipaddress.ip_network(text) for text in ("10.0.0.0/8", "192.0.2.25", "2001:db8::/32"))
 

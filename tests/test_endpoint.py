@@ -3,18 +3,17 @@
 import asyncio
 import socket
 import stat
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from functools import wraps
 from pathlib import Path
 from smtplib import LMTP, SMTP
-from typing import Any
 
 import pytest
 
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
 from imipd.ingress.endpoint import Place, opened
+from loops import in_loop
 
 HOST = Settings(hostname="imipd.example.org")
 
@@ -22,16 +21,6 @@ HOST = Settings(hostname="imipd.example.org")
 async def deliver(envelope: Envelope) -> tuple[Status, ...]:
     """Answer 250 for each recipient."""
     return (DONE,) * len(envelope.recipients)
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in an event loop of its own."""
-
-    @wraps(test)
-    def run(**arguments: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(**arguments), 20))
-
-    return run
 
 
 @asynccontextmanager

@@ -2,30 +2,19 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import wraps
-from typing import Any
 
 import pytest
 
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp
 from imipd.ingress.threads import DeliveryThreads
+from loops import in_loop
 
 MAIL = b"Subject: hello\r\n\r\nbody\r\n"
 ENVELOPE = b"LHLO c\r\nMAIL FROM:<bob@example.net>\r\nRCPT TO:<ok@example.org>\r\nDATA\r\n"
 HOST = Settings(hostname="imipd.example.org")
-
-
-def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test in an event loop of its own."""
-
-    @wraps(test)
-    def run(**arguments: Any) -> None:
-        asyncio.run(asyncio.wait_for(test(**arguments), 20))
-
-    return run
 
 
 class Gate:

@@ -16,7 +16,7 @@ from certificates import Certified, certified
 from imipd.envelope import DONE, Envelope, Status
 from imipd.ingress import Listener, Settings, lmtp, smtp
 from imipd.ingress.tls import server_context
-from test_endpoint import in_loop
+from loops import in_loop
 
 NAME = "imipd.example.org"
 MAIL = b"MAIL FROM:<bob@example.net>\r\nRCPT TO:<alice@example.org>\r\nDATA\r\nSubject: x\r\n\r\nbody\r\n.\r\n"

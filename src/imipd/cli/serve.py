@@ -28,6 +28,7 @@ from imipd.web.metrics import Metrics
 from . import assembly, heap, listening, logs, watch
 from .assembly import House
 from .listening import Certificates
+from .loop import loop_factory
 
 DRAIN_SECONDS = 60.0
 PRUNE_SECONDS = 6 * 3600.0
@@ -56,7 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def lived(daemon: "Daemon") -> int:
     """Run a daemon to its end and return the exit code."""
-    return asyncio.run(daemon.serve())
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        log.debug("event loop", of=type(runner.get_loop()).__module__)
+        return runner.run(daemon.serve())
 
 
 def announced(listen: Sequence[str]) -> None:

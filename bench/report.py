@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -197,5 +198,7 @@ def commit_of(checkout: Path) -> str:
 
 
 def _git(checkout: Path, *words: str) -> str:
+    if not shutil.which("git"):
+        return ""
     command = ["git", "-c", "safe.directory=*", *words]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=checkout).stdout.strip()

@@ -33,13 +33,14 @@ def hook(event, args):
         caller = sys._getframe(1)
         while caller and caller.f_code.co_filename.startswith(("<frozen", STDLIB)):
             caller = caller.f_back
-        if caller and "/imipd/" in caller.f_code.co_filename and "import" not in caller.f_code.co_name:
+        if caller and caller.f_code.co_filename.startswith(HOUSE) and "import" not in caller.f_code.co_name:
             if not str(args[0]).endswith((".py", ".pyc", ".so")):
                 print(event, args[0], caller.f_code.co_filename)
 
 EVENTS = "open", "socket.bind", "socket.connect", "socket.getaddrinfo", "subprocess.Popen"
 STDLIB = importlib.__file__.rpartition("/importlib/")[0] + "/"
 import imipd
+HOUSE = imipd.__path__[0]
 sys.addaudithook(hook)
 for module in pkgutil.walk_packages(imipd.__path__, "imipd."):
     if not module.name.startswith(("imipd.ledger.migrations", "imipd.__main__")):

@@ -81,6 +81,9 @@ def _put_each(held: Held, *, quiet: bool) -> None:
     rows = [(held, held.numbers[first::CONNECTIONS], quiet) for first in range(CONNECTIONS)]
     with _FORK.Pool(CONNECTIONS) as pool:
         pool.starmap(_put_some, rows)
+        # Leaving the block sends SIGTERM, which who has our handlers outlives, and waits for ever.
+        pool.close()
+        pool.join()
 
 
 def _put_some(held: Held, numbers: Sequence[int], quiet: bool) -> None:

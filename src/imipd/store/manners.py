@@ -18,10 +18,7 @@ class Manners:
     """How far a server keeps to RFC 4791 and RFC 6638 when imipd writes."""
 
     checks_etag: bool = True
-    """Whether If-None-Match is obeyed, and If-Match for a DELETE and for what is gone (RFC 4791 §5.3.4).
-
-    For what is there, every server obeys the If-Match of a PUT.
-    """
+    """Whether If-Match and If-None-Match are obeyed for every write (RFC 4791 §5.3.4)."""
     checks_uid: bool = True
     """Whether a second object with a UID is refused in the same calendar (RFC 4791 §5.3.2.1)."""
     answers_invitations: bool = False

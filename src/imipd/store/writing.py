@@ -1,8 +1,7 @@
 """One write to a calendar server: under a condition, without a mail of the server's own, and believed only if told.
 
 A write counts as done only when the server said so with 200, 201 or 204, and a 200 only when a second look agrees.
-A server that does not keep a condition is asked right before the write (`Manners`), but for the most frequent one, an
-object that is replaced: there its answer tells.
+A server that does not keep the condition is asked right before the write (`Manners`).
 """
 
 from . import ConflictError, RefusedError, Stored, StoreError, UnreachableError, Written
@@ -25,17 +24,14 @@ def put_new(wire: Wire, manners: Manners, blank: Stored, body: bytes) -> Written
     if not (manners.checks_etag and manners.checks_uid):
         _look_for(wire, blank.collection, uids(body))
     # RFC 9110 §13.1.2: two nodes that create the same object get one 201 and one 412.
-    return _written(wire, _put(wire, blank, {"If-None-Match": "*"}, body), blank, body)
+    return _put(wire, blank, {"If-None-Match": "*"}, body)
 
 
 def put_over(wire: Wire, manners: Manners, before: Stored, body: bytes) -> Written:
     """Write the body in the place of `before`."""
-    answer = _put(wire, before, {"If-Match": before.etag}, body)
-    if answer.status == 201 and not manners.checks_etag:
-        # There was nothing to match any more, and there shall not be.
-        _settled(wire.request("DELETE", before.href, QUIET))
-        raise ConflictError(f"{answer}, deleted in between")
-    return _written(wire, answer, before, body)
+    if not manners.checks_etag:
+        _look_at(wire, before)
+    return _put(wire, before, {"If-Match": before.etag}, body)
 
 
 def delete(wire: Wire, manners: Manners, before: Stored) -> None:
@@ -61,18 +57,14 @@ def _look_at(wire: Wire, before: Stored) -> None:
         raise ConflictError(f"{before.href}: changed in between")
 
 
-def _put(wire: Wire, before: Stored, condition: dict[str, str], body: bytes) -> Answer:
-    """Write the body in the place of `before`, under a condition, and return what the server says of its success."""
+def _put(wire: Wire, before: Stored, condition: dict[str, str], body: bytes) -> Written:
+    """Write the body in the place of `before`, under a condition."""
     try:
         body.decode()
     except UnicodeDecodeError as error:
         # iCalendar here is UTF-8 (RFC 5545 §3.1.4), and caldav 3.6.0 decodes every body for its debug log.
         raise RefusedError(f"PUT {before.href}: the object is not UTF-8, nothing was written: {error}") from error
-    return _settled(wire.request("PUT", before.href, CONTENT | QUIET | condition, body))
-
-
-def _written(wire: Wire, answer: Answer, before: Stored, body: bytes) -> Written:
-    """Return where the body is now, and its version."""
+    answer = _settled(wire.request("PUT", before.href, CONTENT | QUIET | condition, body))
     now = _confirmed(wire, answer, before, body) if answer.status == 200 else answer.headers.get("ETag", "")
     return Written(before.href, strong(now))
 
